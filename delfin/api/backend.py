@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the API works with. Every request carries it, so that no controller needs a global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oslo_config import cfg
+
+from delfin.db import Database
+from delfin.db.schema import Schema
+from delfin.keyring import Keyring
+from delfin.service import Parts
+from delfin.task_manager.rpcapi import TaskAPI
+
+BACKEND = 'delfin.backend'      # where the WSGI environment carries it
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Configuration, database, keys and the task service's client."""
+
+    conf: cfg.ConfigOpts
+    database: Database
+    schema: Schema
+    keyring: Keyring
+    tasks: TaskAPI
+
+    @classmethod
+    def of(cls, parts: Parts) -> Backend:
+        """From the parts of the process."""
+        return cls(parts.conf, parts.database, Schema(parts.database), parts.keyring, TaskAPI(parts.rpc))

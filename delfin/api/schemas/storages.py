@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a registration may look like, and its one normal form."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import fastjsonschema
+
+from delfin import exception
+from delfin.common.constants import ACCESS_TYPE
+
+_TEXT = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+_HOST = {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': r'^[A-Za-z0-9._:%-]+$'}
+_KEY_TYPES = ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'ssh-rsa', 'ssh-dss']
+
+_COMMON: dict[str, Any] = {
+    'host': _HOST,
+    'port': {'type': 'integer', 'minimum': 1, 'maximum': 65535},
+    'username': _TEXT,
+    'password': {'type': 'string', 'minLength': 1, 'maxLength': 1024},
+    'timeout': {'type': 'integer', 'minimum': 1, 'maximum': 3600},
+}
+_TLS: dict[str, Any] = {
+    'verify': {'type': 'boolean'},
+    'ca_cert': {'type': 'string', 'minLength': 1, 'maxLength': 65535},
+    'fingerprint': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+}
+_SSH: dict[str, Any] = {
+    'pub_key': {'type': 'string', 'minLength': 1, 'maxLength': 4096},
+    'pub_key_type': {'enum': _KEY_TYPES},
+    'fingerprint': _TLS['fingerprint'],
+    'private_key': {'type': 'string', 'minLength': 1, 'maxLength': 16384},
+    'passphrase': {'type': 'string', 'minLength': 1, 'maxLength': 1024},
+}
+
+
+def _section(required: list[str], more: dict[str, Any]) -> dict[str, Any]:
+    return {'type': 'object', 'properties': {**_COMMON, **more}, 'required': required, 'additionalProperties': False}
+
+
+REGISTER = {
+    'type': 'object',
+    'properties': {
+        'vendor': _TEXT, 'model': _TEXT, 'storage_name': _TEXT,
+        'rest': _section(['host', 'port', 'username', 'password'], _TLS),
+        'ssh': _section(['host', 'username'], _SSH),
+        # Some command-line tools reach this very machine and need no login.
+        'cli': _section(['host'], {}),
+        'smis': _section(['host', 'username', 'password'], {**_TLS, 'namespace': _TEXT}),
+        'extra_attributes': {
+            'type': 'object', 'maxProperties': 100, 'additionalProperties': False,
+            'patternProperties': {r'^[A-Za-z0-9_:. -]{1,255}$': {'type': 'string', 'maxLength': 4096}},
+        },
+    },
+    'required': ['vendor', 'model'],
+    'anyOf': [{'required': [name]} for name in ACCESS_TYPE],
+    'additionalProperties': False,
+}
+
+_validate = fastjsonschema.compile(REGISTER)
+
+
+def registration(body: Any) -> dict[str, Any]:
+    """The body of `POST /v1/storages` in normal form; `InvalidInput` names the field and the rule, never a value."""
+    body = normal_form(body)
+    if isinstance(body, dict) and not any(name in body for name in ACCESS_TYPE):
+        raise exception.InvalidInput(f'At least one of {", ".join(ACCESS_TYPE)} is required.')
+    try:
+        _validate(body)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise exception.InvalidInput(_explain(error)) from None
+    return dict(body)
+
+
+def normal_form(body: Any) -> Any:
+    """What the driver guide's examples write: `vendor` and `model` inside a section, the port as text."""
+    if not isinstance(body, dict):
+        return body
+    body = dict(body)
+    for name in ACCESS_TYPE:
+        section = body.get(name)
+        if not isinstance(section, dict):
+            continue
+        section = dict(section)
+        for key in ('vendor', 'model'):
+            if key in section:
+                body.setdefault(key, section[key])
+                if body[key] == section[key]:
+                    del section[key]
+        port = section.get('port')
+        if isinstance(port, str) and re.fullmatch(r'[0-9]{1,5}', port):
+            section['port'] = int(port)
+        body[name] = section
+    return body
+
+
+def _explain(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """The library's sentence without the value, which may be a password."""
+    path = '.'.join(str(part) for part in error.path[1:]) or 'the body'
+    rule, limit = error.rule, error.rule_definition
+    if rule == 'required':
+        missing = [name for name in limit if not isinstance(error.value, dict) or name not in error.value]
+        return f'{path}: {", ".join(missing)} is required.'
+    if rule == 'additionalProperties':
+        known = set(error.definition.get('properties', {}))
+        unknown = sorted(str(name)[:64] for name in error.value if name not in known) if known else []
+        return f'{path}: unknown field {", ".join(unknown)}; known are {", ".join(sorted(known))}.' if known else (
+            f'{path}: a field name may hold letters, digits, blank and - _ : . only.')
+    sentences = {
+        'type': f'must be of type {limit}', 'enum': f'must be one of {limit}', 'minimum': f'must be at least {limit}',
+        'maximum': f'must be at most {limit}', 'minLength': f'must have at least {limit} characters',
+        'maxLength': f'must have at most {limit} characters', 'pattern': f'must match {limit}',
+        'maxProperties': f'must have at most {limit} fields',
+    }
+    return f'{path} {sentences.get(rule, "is not valid")}.'

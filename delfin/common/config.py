@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every option of Delfin, declared once, with help written for the operator.
+
+They live on the global `cfg.CONF` because oslo.messaging looks its own options up there. Nothing else in Delfin is
+global. `list_opts()` feeds the generator of the commented sample `etc/delfin/delfin.conf`.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from delfin import exception
+
+CONF = cfg.CONF
+
+DEFAULT_OPTS = [
+    cfg.StrOpt('host', default=socket.gethostname(), sample_default='<host name>',
+               help='Name of this node. It must be unique among the nodes that share a database, and it must stay the '
+                    'same over a restart: a restarted node takes up the work that it had begun.'),
+    cfg.StrOpt('state_path', default='/var/lib/delfin',
+               help='Directory for files that Delfin writes: the SQLite database and whatever drivers put into their '
+                    'working directory.'),
+    cfg.IntOpt('shutdown_timeout_seconds', default=8, min=1, max=600,
+               help='How long a service that was told to stop waits for calls under way before it leaves them behind. '
+                    'Work that was not finished is put back and done by the next start.'),
+]
+
+API_OPTS = [
+    cfg.HostAddressOpt('host', default='127.0.0.1', help='Address the REST API listens on.'),
+    cfg.PortOpt('port', default=8190, help='Port the REST API listens on.'),
+    cfg.IntOpt('threads', default=8, min=1, max=256,
+               help='Threads that answer requests, in each worker process.'),
+    cfg.IntOpt('workers', default=2, min=1, max=64,
+               help='Worker processes of delfin-api. delfin-all serves the API from its own process and ignores this.'),
+    cfg.StrOpt('paste_config', default='api-paste.ini',
+               help='PasteDeploy file with the pipeline of the API: an absolute path, or a name that is looked for '
+                    'beside the configuration file, in /etc/delfin and in the installation.'),
+    cfg.IntOpt('max_limit', default=1000, min=1, max=100000,
+               help='Most rows in one list answer; also the default of the query parameter limit.'),
+    cfg.IntOpt('max_body_kb', default=1024, min=1, max=65536, help='Largest request body that is read, in KiB.'),
+    cfg.IntOpt('ready_timeout_seconds', default=3, min=1, max=60,
+               help='How long /readiness waits for an answer of the task service.'),
+]
+
+DATABASE_OPTS = [
+    cfg.StrOpt('connection', secret=True,
+               help='SQLAlchemy URL of the database: sqlite:////path/file, postgresql+psycopg://user:password@host/name '
+                    'or mysql+pymysql://user:password@host/name?charset=utf8mb4. Default: delfin.sqlite in state_path.'),
+    cfg.IntOpt('pool_size', default=10, min=1, max=500, help='Connections each process keeps open.'),
+    cfg.IntOpt('pool_timeout_seconds', default=10, min=1, max=600,
+               help='How long to wait for a free connection before the request fails.'),
+    cfg.IntOpt('sqlite_busy_timeout_seconds', default=30, min=1, max=600,
+               help='How long a write to SQLite waits for another writer.'),
+]
+
+DRIVERS_OPTS = [
+    cfg.IntOpt('interactive_timeout_seconds', default=60, min=1, max=3600,
+               help='Deadline of driver calls that somebody waits for: registration, capabilities, alerts.'),
+    cfg.IntOpt('inventory_timeout_seconds', default=600, min=1, max=86400,
+               help='Deadline of one inventory call, for example listing all volumes.'),
+    cfg.IntOpt('metrics_timeout_seconds', default=120, min=1, max=3600,
+               help='Deadline of one metrics call.'),
+    cfg.IntOpt('quarantine_min_seconds', default=60, min=1, max=86400,
+               help='First pause of a storage whose driver did not return from two calls. Each further one doubles it.'),
+    cfg.IntOpt('quarantine_max_seconds', default=3600, min=1, max=604800, help='Longest such pause.'),
+    cfg.StrOpt('ca_path',
+               help='CA bundle (file or directory) drivers verify the certificates of arrays with. Default: the CAs of '
+                    'the system.'),
+]
+
+RPC_OPTS = [
+    cfg.IntOpt('timeout_seconds', default=75, min=1, max=3600,
+               help='How long the API waits for an answer of the task service. Longer than '
+                    '[drivers] interactive_timeout_seconds, else answers come too late.'),
+    cfg.IntOpt('threads', default=16, min=1, max=256, help='Threads in each service that handle RPC calls.'),
+]
+
+SECRETS_OPTS = [
+    cfg.StrOpt('key_file', default='/etc/delfin/keys',
+               help='File with the keys that secrets in the database are encrypted with. Readable by the service only '
+                    '(0600). Make it with "delfin-manage key generate". Back it up: without it no stored password can '
+                    'be read.'),
+]
+
+SYNC_OPTS = [
+    cfg.IntOpt('workers', default=8, min=1, max=256, help='Storages that one task service syncs at the same time.'),
+    cfg.IntOpt('poll_interval_seconds', default=5, min=1, max=3600,
+               help='How often a task service looks for work that no message announced.'),
+    cfg.IntOpt('lease_seconds', default=30, min=5, max=3600,
+               help='A sync whose task service has not been heard of for so long is taken up by another one.'),
+    cfg.IntOpt('confirm_delay_seconds', default=30, min=1, max=3600,
+               help='An array that suddenly lists nothing, or less than half of what is stored, is asked a second time '
+                    'after this pause before rows are deleted.'),
+    cfg.IntOpt('keep_runs', default=50, min=1, max=100000, help='Finished sync runs kept for each storage.'),
+]
+
+GROUPS: dict[str | None, list[cfg.Opt]] = {
+    None: DEFAULT_OPTS,
+    'api': API_OPTS,
+    'database': DATABASE_OPTS,
+    'drivers': DRIVERS_OPTS,
+    'rpc': RPC_OPTS,
+    'secrets': SECRETS_OPTS,
+    'sync': SYNC_OPTS,
+}
+
+# oslo.log's format with the ids that matter here: the request's and the storage's.
+_LOG_FORMAT = ('%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [%(request_id)s %(storage_id)s] '
+               '%(instance)s%(message)s')
+
+# Third parties that shout at DEBUG or warn about what is normal here.
+_QUIET = [
+    'amqp=WARNING', 'oslo.messaging=INFO', 'oslo_messaging=INFO', 'stevedore=INFO', 'routes.middleware=WARNING',
+    'waitress.queue=ERROR', 'paramiko=WARNING', 'urllib3=WARNING', 'sqlalchemy=WARNING', 'alembic=WARNING',
+    'oslo_messaging._drivers.impl_rabbit=WARNING', 'oslo_messaging._drivers.amqpdriver=ERROR',
+]
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    """All options by group, for oslo-config-generator."""
+    return list(GROUPS.items())
+
+
+def register(conf: cfg.ConfigOpts = CONF) -> None:
+    """Declare the options on `conf`; harmless when repeated."""
+    for group, opts in GROUPS.items():
+        conf.register_opts(opts, group=group)
+
+
+def load(argv: Sequence[str], prog: str, conf: cfg.ConfigOpts = CONF, **kwargs: Any) -> cfg.ConfigOpts:
+    """Parse command line and configuration files; what is wrong with them becomes one `InvalidConfiguration`."""
+    from delfin.version import version_string
+
+    register(conf)
+    if not getattr(conf, '_delfin_log_registered', False):
+        log.register_options(conf)
+        conf._delfin_log_registered = True
+    log.set_defaults(logging_context_format_string=_LOG_FORMAT,
+                     default_log_levels=[*log.get_default_log_levels(), *_QUIET])
+    try:
+        conf(list(argv), project='delfin', prog=prog, version=version_string(), **kwargs)
+        _touch_all(conf)
+    except cfg.ConfigFilesNotFoundError as error:
+        raise exception.InvalidConfiguration(f'configuration file not found: {", ".join(error.config_files)}') from None
+    except cfg.ConfigFilesPermissionDeniedError as error:
+        raise exception.InvalidConfiguration(
+            f'configuration file not readable: {", ".join(error.config_files)}; run as its owner') from None
+    except cfg.ConfigFileParseError as error:
+        raise exception.InvalidConfiguration(f'configuration file cannot be parsed: {_one_line(error)}') from None
+    except (cfg.Error, ValueError) as error:
+        raise exception.InvalidConfiguration(f'configuration: {_one_line(error)}') from None
+    _check_unknown(conf)
+    return conf
+
+
+def _touch_all(conf: cfg.ConfigOpts) -> None:
+    """Read every option once: oslo.config checks a value only when it is asked for."""
+    for group, opts in GROUPS.items():
+        for opt in opts:
+            try:
+                conf[group][opt.dest] if group else conf[opt.dest]
+            except (cfg.Error, ValueError) as error:
+                name = f'[{group or "DEFAULT"}] {opt.name}'
+                text = _one_line(error)
+                raise exception.InvalidConfiguration(
+                    f'configuration: {text}' if opt.name in text else f'configuration: {name}: {text}') from None
+
+
+def unknown_options(conf: cfg.ConfigOpts) -> list[str]:
+    """`[group] name` of options in the files that nobody knows, in our own groups (a typo never passes in silence)."""
+    found = []
+    for section, values in (conf._namespace._parsed[0].items() if _has_files(conf) else ()):
+        group = None if section.upper() == 'DEFAULT' else section
+        if group is None or group not in GROUPS:
+            continue
+        known = {opt.dest for opt in GROUPS[group]} | {opt.name for opt in GROUPS[group]}
+        found += [f'[{section}] {name}' for name in values if name not in known]
+    return found
+
+
+def _has_files(conf: cfg.ConfigOpts) -> bool:
+    namespace = getattr(conf, '_namespace', None)
+    return bool(namespace is not None and namespace._parsed)
+
+
+def _check_unknown(conf: cfg.ConfigOpts) -> None:
+    for name in unknown_options(conf):
+        logging.getLogger(__name__).warning('option %s in the configuration is unknown and has no effect', name)
+
+
+def database_url(conf: cfg.ConfigOpts) -> str:
+    """The configured database, or the embedded default."""
+    return conf.database.connection or f'sqlite:///{conf.state_path}/delfin.sqlite'
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())
+
+
+def fail(prog: str, error: exception.DelfinException) -> int:
+    """Print the one readable line of a configuration error; the exit code."""
+    print(f'{prog}: {error.msg}', file=sys.stderr)
+    return 2

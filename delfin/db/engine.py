@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection to the database, the same for all three engines."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from delfin import exception
+from delfin.common import json
+
+_NOW = {
+    'sqlite': "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
+    'postgresql': "SELECT clock_timestamp() AT TIME ZONE 'utc'",
+    'mysql': 'SELECT UTC_TIMESTAMP(6)',
+    'mariadb': 'SELECT UTC_TIMESTAMP(6)',
+}
+_READ_ONLY = 'delfin_read_only'
+
+
+class Database:
+    """An SQLAlchemy engine with Delfin's settings. `read()` and `write()` are the only ways in."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, pool_timeout_seconds: int = 10,
+                 sqlite_busy_timeout_seconds: int = 30) -> None:
+        try:
+            parsed = sa.make_url(url)
+            if parsed.get_backend_name() not in _NOW:
+                raise ArgumentError(f'{parsed.get_backend_name()} is not supported')
+            options: dict[str, Any] = {'json_serializer': json.text, 'json_deserializer': json.loads}
+            if parsed.get_backend_name() == 'sqlite':
+                # One writer at a time is SQLite's nature; readers go on beside it thanks to the write-ahead log.
+                options['connect_args'] = {'timeout': sqlite_busy_timeout_seconds, 'check_same_thread': False}
+            if parsed.database not in (None, '', ':memory:') or parsed.get_backend_name() != 'sqlite':
+                options |= {'pool_size': pool_size, 'max_overflow': pool_size, 'pool_timeout': pool_timeout_seconds,
+                            'pool_pre_ping': parsed.get_backend_name() != 'sqlite', 'pool_recycle': 1800}
+            self.engine = sa.create_engine(parsed, **options)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise exception.InvalidConfiguration(
+                f'[database] connection cannot be used: {_reason(error)}; it must look like sqlite:////path/file, '
+                'postgresql+psycopg://… or mysql+pymysql://…') from None
+        self._sqlite_file = Path(parsed.database) if self.dialect == 'sqlite' and parsed.database else None
+        if self.dialect == 'sqlite':
+            _prepare_sqlite(self.engine)
+
+    @property
+    def dialect(self) -> str:
+        """'sqlite', 'postgresql', 'mysql' or 'mariadb'."""
+        return self.engine.dialect.name
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of an SQLite database."""
+        return self._sqlite_file
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading; its statements see one moment."""
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(**{_READ_ONLY: True})
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction: committed at the end of the block, rolled back when it raises."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def now(connection: sa.Connection) -> datetime:
+    """The database's clock, the only one that leases and deadlines of several nodes can share."""
+    value = connection.exec_driver_sql(_NOW[connection.dialect.name]).scalar_one()
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC)
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    @sa.event.listens_for(engine, 'connect')
+    def connect(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.isolation_level = None         # we begin transactions ourselves, see below
+        for pragma in ('journal_mode=WAL', 'synchronous=NORMAL', 'foreign_keys=ON'):
+            dbapi_connection.execute(f'PRAGMA {pragma}').close()
+
+    @sa.event.listens_for(engine, 'begin')
+    def begin(connection: sa.Connection) -> None:
+        # A transaction that reads first and writes later could not be upgraded beside another writer.
+        read_only = connection.get_execution_options().get(_READ_ONLY)
+        connection.exec_driver_sql('BEGIN' if read_only else 'BEGIN IMMEDIATE')
+
+
+def _reason(error: Exception) -> str:
+    # ArgumentError quotes the URL, which may hold a password.
+    return 'not a database URL' if 'parse' in str(error) else str(error).splitlines()[0]

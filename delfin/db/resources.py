@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of resource kinds: lists for the API, comparison and set-based writing for sync."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from delfin.db.engine import now
+from delfin.db.sqlalchemy import models
+from delfin.db.sqlalchemy.models import storages
+from delfin.kinds import Kind, Table
+
+Key = tuple[str, ...]
+T = TypeVar('T')
+BATCH = 1000            # rows of one statement; a transaction holds at most two
+
+
+# --- for the API ---
+
+def filter_names(kind: Kind) -> tuple[str, ...]:
+    """Columns a list of this kind can be filtered by."""
+    return ('id', 'storage_id', *(column.name for column in kind.table.columns))
+
+
+def listing(connection: sa.Connection, kind: Kind, filters: Mapping[str, Any], limit: int,
+            offset: int) -> list[dict[str, Any]]:
+    """Rows of live storages, newest first, with their member lists."""
+    table = models.table(kind.table)
+    query = _select(kind).where(*(table.c[name] == value for name, value in filters.items()))
+    query = query.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit).offset(offset)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    _add_members(connection, kind, rows)
+    return rows
+
+
+def get(connection: sa.Connection, kind: Kind, row_id: str) -> dict[str, Any] | None:
+    """One row of a live storage by our id."""
+    row = connection.execute(_select(kind).where(models.table(kind.table).c.id == row_id)).mappings().first()
+    if row is None:
+        return None
+    rows = [dict(row)]
+    _add_members(connection, kind, rows)
+    return rows[0]
+
+
+def _select(kind: Kind) -> sa.Select[Any]:
+    table = models.table(kind.table)
+    columns = [table.c[name] for name in models.ROW_COLUMNS]
+    columns += [table.c[column.name] for column in kind.table.columns]
+    live = sa.select(storages.c.id).where(storages.c.live == 1)
+    return sa.select(*columns, table.c.extra).where(table.c.storage_id.in_(live))
+
+
+def _add_members(connection: sa.Connection, kind: Kind, rows: Sequence[dict[str, Any]]) -> None:
+    """Fill the lists of member ids: one query for a page of rows of any number of storages."""
+    for members in kind.members:
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        table = models.metadata.tables[members.table]
+        wanted = {(row['storage_id'], row[kind.native_id]) for row in rows}
+        if wanted:
+            group, member = table.c[members.key_column], table.c[members.member_column]
+            by_storage: dict[str, list[str]] = defaultdict(list)
+            for storage_id, native_id in wanted:
+                by_storage[storage_id].append(native_id)
+            for storage_id, native_ids in by_storage.items():
+                query = sa.select(group, member).where(table.c.storage_id == storage_id, group.in_(native_ids))
+                for native_id, member_id in connection.execute(query.order_by(group, member)):
+                    found[storage_id, native_id].append(member_id)
+        for row in rows:
+            row[members.shown_as] = found[row['storage_id'], row[kind.native_id]]
+
+
+# --- for sync ---
+
+class Stored(NamedTuple):
+    """What sync needs to know of a stored row."""
+
+    id: str
+    fingerprint: bytes
+    stale: bool
+
+
+def stored(connection: sa.Connection, spec: Table, storage_id: str) -> dict[Key, Stored]:
+    """The rows of one storage by natural key."""
+    c = models.table(spec).c
+    query = sa.select(*(c[name] for name in spec.key), c.id, c.fingerprint, c.stale_since.is_not(None)).where(
+        c.storage_id == storage_id)
+    width = len(spec.key)
+    return {tuple(row[:width]): Stored(row[width], bytes(row[width + 1]), bool(row[width + 2]))
+            for row in connection.execute(query)}
+
+
+def insert(connection: sa.Connection, spec: Table, storage_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """New rows: dicts with every column of `spec`, `extra` and `fingerprint`."""
+    moment = now(connection)
+    common = {'storage_id': storage_id, 'created_at': moment, 'updated_at': None, 'stale_since': None}
+    statement = sa.insert(models.table(spec))
+    for batch in batches(rows):
+        connection.execute(statement, [{**row, **common, 'id': str(uuid.uuid4())} for row in batch])
+
+
+def update(connection: sa.Connection, spec: Table, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Changed rows: (our id, dict as for `insert`)."""
+    moment = now(connection)
+    table = models.table(spec)
+    names = [column.name for column in spec.columns if column.name not in spec.key] + ['extra', 'fingerprint']
+    statement = sa.update(table).where(table.c.id == sa.bindparam('row_id')).values(
+        {**{name: sa.bindparam(f'new_{name}', type_=table.c[name].type) for name in names},
+         'updated_at': sa.bindparam('moment', type_=table.c.updated_at.type), 'stale_since': None})
+    for batch in batches(rows):
+        connection.execute(statement, [
+            {'row_id': row_id, 'moment': moment, **{f'new_{name}': row[name] for name in names}}
+            for row_id, row in batch])
+
+
+def set_stale(connection: sa.Connection, spec: Table, row_ids: Sequence[str], stale: bool) -> None:
+    """Mark rows that the array sends in unusable form, or clear the mark."""
+    c = models.table(spec).c
+    moment = now(connection) if stale else None
+    for batch in batches(row_ids):
+        statement = sa.update(models.table(spec)).where(c.id.in_(batch))
+        if stale:
+            statement = statement.where(c.stale_since.is_(None))
+        connection.execute(statement, {'stale_since': moment})
+
+
+def delete(connection: sa.Connection, spec: Table, row_ids: Sequence[str]) -> None:
+    """Remove rows by our ids."""
+    c = models.table(spec).c
+    for batch in batches(row_ids):
+        connection.execute(sa.delete(models.table(spec)).where(c.id.in_(batch)))
+
+
+def delete_some(connection: sa.Connection, spec: Table, storage_id: str, limit: int) -> int:
+    """Remove up to `limit` rows of a storage that is being purged; how many went."""
+    c = models.table(spec).c
+    row_ids = list(connection.execute(sa.select(c.id).where(c.storage_id == storage_id).limit(limit)).scalars())
+    delete(connection, spec, row_ids)
+    return len(row_ids)
+
+
+def batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:
+    """`rows` in portions of `BATCH`."""
+    return (rows[start:start + BATCH] for start in range(0, len(rows), BATCH))

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables. Those of resource kinds are derived from `delfin.kinds`; the others stand here.
+
+The schema is changed by migrations only (`delfin/db/migrations`); a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from delfin.db.sqlalchemy import types
+from delfin.kinds import STORAGE_COLUMNS, ColumnType, Table
+
+metadata = sa.MetaData()
+
+# Columns of every resource row beside those of its kind.
+ROW_COLUMNS = ('id', 'storage_id', 'created_at', 'updated_at')
+
+
+def _column_type(column_type: ColumnType) -> sa.types.TypeEngine:
+    if column_type is ColumnType.INTEGER:
+        return sa.BigInteger()
+    if column_type is ColumnType.BOOLEAN:
+        return sa.Boolean()
+    return types.text()
+
+
+def _storage_fk(**kwargs: bool) -> sa.Column:
+    return sa.Column('storage_id', types.uuid_text(), sa.ForeignKey('storages.id', ondelete='CASCADE'),
+                     nullable=False, **kwargs)
+
+
+# `live` is 1 until the storage is deleted and NULL afterwards: a serial number is unique among the live ones only.
+storages = sa.Table(
+    'storages', metadata,
+    sa.Column('id', types.uuid_text(), primary_key=True),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('updated_at', types.UtcDateTime()),
+    *(sa.Column(c.name, _column_type(c.type), nullable=c.name != 'serial_number') for c in STORAGE_COLUMNS),
+    sa.Column('extra', types.json()),
+    sa.Column('deleted_at', types.UtcDateTime()),
+    sa.Column('live', sa.SmallInteger(), server_default='1'),
+    sa.Column('quarantined_until', types.UtcDateTime()),
+    sa.UniqueConstraint('serial_number', 'live', name='uq_storages_serial_number'),
+    sa.Index('ix_storages_order', 'created_at', 'id'),
+    **types.MARIADB_TABLE,
+)
+
+access_info = sa.Table(
+    'access_info', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('updated_at', types.UtcDateTime()),
+    sa.Column('storage_name', types.text()),
+    sa.Column('vendor', types.text(), nullable=False),
+    sa.Column('model', types.text(), nullable=False),
+    sa.Column('rest', types.json()),
+    sa.Column('ssh', types.json()),
+    sa.Column('cli', types.json()),
+    sa.Column('smis', types.json()),
+    sa.Column('extra_attributes', types.json()),
+    **types.MARIADB_TABLE,
+)
+
+# `active` is 1 while the run is pending or running and NULL afterwards: a storage has at most one active run.
+# `epoch` counts the takers of the run: every write of a sync checks that it is still the last taker.
+sync_runs = sa.Table(
+    'sync_runs', metadata,
+    sa.Column('id', types.serial(), primary_key=True, autoincrement=True),
+    _storage_fk(),
+    sa.Column('trigger', sa.String(32), nullable=False),
+    sa.Column('state', sa.String(16), nullable=False),
+    sa.Column('active', sa.SmallInteger()),
+    sa.Column('force', sa.Boolean(), nullable=False),
+    sa.Column('node', types.text()),
+    sa.Column('epoch', sa.Integer(), nullable=False),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('not_before', types.UtcDateTime(), nullable=False),
+    sa.Column('started_at', types.UtcDateTime()),
+    sa.Column('finished_at', types.UtcDateTime()),
+    sa.Column('lease_expires_at', types.UtcDateTime()),
+    sa.UniqueConstraint('storage_id', 'active', name='uq_sync_runs_active'),
+    sa.Index('ix_sync_runs_storage', 'storage_id', 'id'),
+    sa.Index('ix_sync_runs_due', 'state', 'not_before'),
+    **types.MARIADB_TABLE,
+)
+
+sync_run_kinds = sa.Table(
+    'sync_run_kinds', metadata,
+    sa.Column('run_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'),
+              sa.ForeignKey('sync_runs.id', ondelete='CASCADE'), primary_key=True, autoincrement=False),
+    sa.Column('kind', sa.String(64), primary_key=True),
+    sa.Column('position', sa.Integer(), nullable=False),
+    sa.Column('state', sa.String(16), nullable=False),
+    *(sa.Column(name, sa.BigInteger(), nullable=False, server_default='0')
+      for name in ('seen', 'created', 'updated', 'unchanged', 'deleted', 'stale', 'rejected')),
+    sa.Column('seconds', sa.Float()),
+    sa.Column('withheld', sa.Boolean(), nullable=False),
+    sa.Column('findings', types.json()),
+    sa.Column('error', sa.Text()),
+    **types.MARIADB_TABLE,
+)
+
+
+def table(spec: Table) -> sa.Table:
+    """The SQL table of a kind or relation, made on first use (so a kind added later has one too)."""
+    found = metadata.tables.get(spec.name)
+    return _make(spec) if found is None else found
+
+
+def _make(spec: Table) -> sa.Table:
+    return sa.Table(
+        spec.name, metadata,
+        sa.Column('id', types.uuid_text(), primary_key=True),
+        _storage_fk(),
+        sa.Column('created_at', types.UtcDateTime(), nullable=False),
+        sa.Column('updated_at', types.UtcDateTime()),
+        *(sa.Column(c.name, _column_type(c.type), nullable=c.name not in spec.key) for c in spec.columns),
+        sa.Column('extra', types.json()),
+        # What the row was made of, to tell a changed row from an unchanged one without reading it.
+        sa.Column('fingerprint', sa.LargeBinary(16), nullable=False),
+        # Since when the array has sent this row in a form that cannot be stored; NULL for rows in good order.
+        sa.Column('stale_since', types.UtcDateTime()),
+        sa.UniqueConstraint('storage_id', *spec.key, name=f'uq_{spec.name}_key'),
+        sa.Index(f'ix_{spec.name}_storage', 'storage_id', 'created_at', 'id'),
+        sa.Index(f'ix_{spec.name}_order', 'created_at', 'id'),
+        **types.MARIADB_TABLE,
+    )

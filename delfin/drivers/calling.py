@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a method of a driver is called, whatever shape its author gave it.
+
+Drivers written over the years differ: arguments have other names, `get_capabilities` is static, class-level without a
+decorator, or an instance method, `parse_alert` is an instance method, optional arguments are left out. Delfin passes
+arguments by position, bound to the signature that is found.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+# Methods that the contract has as static: a class-level function without decorator is taken for one, unless its first
+# argument says that it wants the instance.
+_STATIC = frozenset({'get_capabilities', 'parse_alert', 'get_access_url'})
+_SELF_NAMES = frozenset({'self', 'this', 'driver'})
+
+
+class NeedsInstance(Exception):
+    """A method that should do without an instance turned out to use its state."""
+
+
+def resolve(target: Any, name: str) -> Callable[..., Any]:
+    """The callable `name` of a driver instance or class, ready for the arguments of the contract.
+
+    AttributeError if there is none.
+    """
+    owner = target if inspect.isclass(target) else type(target)
+    raw = inspect.getattr_static(owner, name, None)
+    if raw is None:
+        return getattr(target, name)
+    if isinstance(raw, staticmethod):
+        return raw.__func__
+    if isinstance(raw, classmethod):
+        return getattr(owner, name)
+    if name in _STATIC and inspect.isfunction(raw) and not _wants_instance(raw):
+        return raw
+    return getattr(target, name)
+
+
+def wants_instance(driver_class: type, name: str) -> bool:
+    """Whether `name` can only be called on an instance."""
+    raw = inspect.getattr_static(driver_class, name, None)
+    return not isinstance(raw, staticmethod | classmethod) and inspect.isfunction(raw) and (
+        name not in _STATIC or _wants_instance(raw))
+
+
+def _wants_instance(function: Callable[..., Any]) -> bool:
+    first = next(iter(inspect.signature(function).parameters), None)
+    return first in _SELF_NAMES
+
+
+def call(target: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a contract method by position; trailing arguments that the method does not take are left out.
+
+    `kwargs` go only to methods that take them.
+    """
+    function = resolve(target, name)
+    return function(*_fitting(function, args), **(kwargs if _takes_keywords(function) else {}))
+
+
+def call_without_instance(driver_class: type, name: str, storage_id: str, *args: Any) -> Any:
+    """Call `parse_alert` or `get_capabilities` without a session: the constructor, which may log in, never runs.
+
+    `NeedsInstance` when the method is written for an instance and misses its state.
+    """
+    if not wants_instance(driver_class, name):
+        return call(driver_class, name, *args)
+    bare = object.__new__(driver_class)
+    bare.storage_id = storage_id
+    try:
+        return call(bare, name, *args)
+    except AttributeError as error:
+        if getattr(error, 'obj', None) is bare:
+            raise NeedsInstance(f'{name} of {driver_class.__name__} needs {error.name}') from None
+        raise
+
+
+def _fitting(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):     # builtins, mocks
+        return args
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return args
+    taken = sum(parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+                for parameter in parameters)
+    return args[:taken]
+
+
+def _takes_keywords(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def materialise(result: Any) -> Any:
+    """Run generators to their end inside the driver call, where deadline and error handling hold."""
+    if isinstance(result, Mapping):
+        return {key: materialise(value) if isinstance(value, Iterator) else value for key, value in result.items()}
+    return list(result) if isinstance(result, Iterator) else result

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract between Delfin and a storage driver.
+
+A driver is a class derived from `StorageDriver` and named by an entry point of the group `delfin.storage.drivers`,
+whose name is exactly the `"<vendor> <model>"` that clients register an array with. Delfin builds one instance for one
+registered storage with the access information as keyword arguments and calls it through `delfin.drivers.api`, which
+sees to deadlines, order and errors; by default one call at a time. A driver may raise any `delfin.exception`; every
+other exception is turned into one.
+
+Rows are plain dicts whose keys are the columns of `delfin.kinds`. A key that is absent or None means "unknown": never
+-1, 0, '' or 'N/A'. Capacities are integers in bytes, port speeds bit/s (10 Gbit/s = 10_000_000_000), disk speeds rpm,
+memory bytes, times epoch milliseconds UTC. Native ids are text exactly as the array names the thing, unique per
+storage and kind, and stable: they decide which stored row an answer belongs to. Vendor fields that have no column go
+into a dict under `extra`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from delfin.common.constants import metric_struct
+
+Row = dict[str, Any]
+Rows = Iterable[Row]        # a list, or a generator for arrays too large for one
+
+# Version of this contract. A driver that says nothing is taken for 1.0; a newer major is refused by name.
+DRIVER_API = '1.0'
+
+
+class StorageDriver(abc.ABC):
+    """Base class of all drivers.
+
+    Constructor arguments, all by keyword: `storage_id` (text, always), `vendor`, `model` (as registered), the access
+    sections `rest`, `ssh`, `cli`, `smis` that were given (dicts with `host`, `port`, `username`, `password` …),
+    `extra_attributes` (dict of text to text), `verify` (True, False or the path of a CA bundle) and others that later
+    versions add, so accept `**kwargs`. `password` and other secrets are encoded: `delfin.cryptor.decode()` opens them.
+    The dicts are the driver's own copies.
+    """
+
+    DRIVER_API: ClassVar[str] = DRIVER_API
+    # How many calls one instance takes at the same time. Leave 1 unless the driver is written for threads.
+    MAX_CONCURRENT_CALLS: ClassVar[int] = 1
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.storage_id: str | None = kwargs.get('storage_id')
+
+    @classmethod
+    def get_driver_options(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Options the driver reads from `extra_attributes`.
+
+        `{name: {'description': str, 'secret': bool, 'default': str, 'required': bool}}`, all inner keys optional.
+        A secret option is stored encrypted, reaches the driver encoded like a password and is never shown.
+        """
+        return {}
+
+    # --- session ---
+
+    @abc.abstractmethod
+    def reset_connection(self, context: Any, **kwargs: Any) -> None:
+        """Drop the session; the next call logs in anew with the access information in `kwargs` (if any is given)."""
+
+    def add_storage(self, kwargs: dict[str, Any]) -> None:
+        """Another storage behind the same endpoint was registered (only for drivers that share one instance)."""
+        return None
+
+    def delete_storage(self, context: Any) -> None:
+        """The storage is being removed from Delfin: log out and forget it."""
+        return None
+
+    # --- inventory ---
+
+    @abc.abstractmethod
+    def get_storage(self, context: Any) -> Row:
+        """The array itself: `{'name': 'array-1', 'vendor': 'Example', 'model': 'X1', 'serial_number': 'SN42',
+        'status': 'normal', 'firmware_version': '1.0', 'total_capacity': 1000, 'used_capacity': 400,
+        'free_capacity': 600, 'raw_capacity': 1200, …}`. `serial_number` is mandatory and never changes.
+        """
+
+    @abc.abstractmethod
+    def list_storage_pools(self, context: Any) -> Rows:
+        """Pools: `native_storage_pool_id`, `name`, `status`, `storage_type`, capacities."""
+
+    @abc.abstractmethod
+    def list_volumes(self, context: Any) -> Rows:
+        """Volumes (LUNs): `native_volume_id`, `name`, `status`, `type`, `wwn`, `native_storage_pool_id`, capacities."""
+
+    def list_controllers(self, context: Any) -> Rows:
+        """Controllers: `native_controller_id`, `name`, `status`, `soft_version`, `cpu_info`, `memory_size`, `mgmt_ip`."""
+        raise NotImplementedError(_not_implemented('list_controllers'))
+
+    def list_ports(self, context: Any) -> Rows:
+        """Ports: `native_port_id`, `name`, `type`, `connection_status`, `health_status`, `speed`, addresses."""
+        raise NotImplementedError(_not_implemented('list_ports'))
+
+    def list_disks(self, context: Any) -> Rows:
+        """Disks: `native_disk_id`, `name`, `status`, `physical_type`, `capacity`, `speed`, `serial_number`."""
+        raise NotImplementedError(_not_implemented('list_disks'))
+
+    def list_quotas(self, context: Any) -> Rows:
+        """Quotas: `native_quota_id`, `type`, `native_filesystem_id`, `native_qtree_id`, limits, use."""
+        raise NotImplementedError(_not_implemented('list_quotas'))
+
+    def list_filesystems(self, context: Any) -> Rows:
+        """File systems: `native_filesystem_id`, `name`, `type`, `status`, `native_pool_id`, capacities."""
+        raise NotImplementedError(_not_implemented('list_filesystems'))
+
+    def list_qtrees(self, context: Any) -> Rows:
+        """Qtrees: `native_qtree_id`, `name`, `path`, `native_filesystem_id`, `security_mode`."""
+        raise NotImplementedError(_not_implemented('list_qtrees'))
+
+    def list_shares(self, context: Any) -> Rows:
+        """Shares: `native_share_id`, `name`, `path`, `protocol`, `native_filesystem_id`, `native_qtree_id`."""
+        raise NotImplementedError(_not_implemented('list_shares'))
+
+    def list_storage_host_initiators(self, context: Any) -> Rows:
+        """Initiators: `native_storage_host_initiator_id`, `name`, `wwn`, `type`, `status`, `native_storage_host_id`."""
+        raise NotImplementedError(_not_implemented('list_storage_host_initiators'))
+
+    def list_storage_hosts(self, context: Any) -> Rows:
+        """Hosts known to the array: `native_storage_host_id`, `name`, `os_type`, `status`, `ip_address`."""
+        raise NotImplementedError(_not_implemented('list_storage_hosts'))
+
+    def list_storage_host_groups(self, context: Any) -> dict[str, Rows]:
+        """`{'storage_host_groups': rows, 'storage_host_grp_host_rels': rows of (group id, host id)}`."""
+        raise NotImplementedError(_not_implemented('list_storage_host_groups'))
+
+    def list_port_groups(self, context: Any) -> dict[str, Rows]:
+        """`{'port_groups': rows, 'port_grp_port_rels': rows of (group id, port id)}`."""
+        raise NotImplementedError(_not_implemented('list_port_groups'))
+
+    def list_volume_groups(self, context: Any) -> dict[str, Rows]:
+        """`{'volume_groups': rows, 'vol_grp_vol_rels': rows of (group id, volume id)}`."""
+        raise NotImplementedError(_not_implemented('list_volume_groups'))
+
+    def list_masking_views(self, context: Any) -> Rows:
+        """Masking views: host or host group x volume or volume group x optional port group, by native ids."""
+        raise NotImplementedError(_not_implemented('list_masking_views'))
+
+    # --- alerts ---
+
+    @abc.abstractmethod
+    def add_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
+        """Make the array send its traps to the receiver in `trap_config`."""
+
+    @abc.abstractmethod
+    def remove_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
+        """Take the receiver in `trap_config` out of the array's configuration."""
+
+    @staticmethod
+    def parse_alert(context: Any, alert: Mapping[str, str]) -> Row | None:
+        """One trap to one alert, or None to drop it. No session: called on the class.
+
+        `alert` maps dotted OIDs (no leading dot) to text, plus `transport_address`, `storage_id` and, if known,
+        `controller_name`. Raise `IncompleteTrapInformation` to ask for `list_alerts` instead.
+        """
+        return None
+
+    @abc.abstractmethod
+    def list_alerts(self, context: Any, query_para: Mapping[str, Any] | None = None) -> Rows:
+        """Current alerts: `alert_id`, `alert_name`, `severity`, `category`, `type`, `occur_time` (ms), `description`,
+        `location`, `sequence_number`, `match_key` … `query_para` holds `begin_time` and `end_time` (ms), or is None.
+        """
+
+    @abc.abstractmethod
+    def clear_alert(self, context: Any, sequence_number: str) -> Any:
+        """Clear the alert with this sequence number on the array; raise if that failed."""
+
+    def get_alert_sources(self, context: Any) -> Rows:
+        """Addresses the array sends traps from: `[{'host': ip}]`."""
+        return []
+
+    # --- performance ---
+
+    @staticmethod
+    def get_capabilities(context: Any, filters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """What can be measured: `{'is_historic': bool, 'performance_metric_retention_window': seconds,
+        'resource_metrics': {resource type: {metric name: {'unit': str, 'description': str}}}}`, or None.
+        """
+        return None
+
+    def collect_perf_metrics(self, context: Any, storage_id: str, resource_metrics: Mapping[str, Any],
+                             start_time: int, end_time: int) -> Iterable[metric_struct] | None:
+        """Points of the window [start_time, end_time) in epoch ms for what `resource_metrics` asks for."""
+        return None
+
+    def get_latest_perf_timestamp(self, context: Any) -> int | None:
+        """Epoch ms of the newest sample the array has, or None if it cannot tell."""
+        return None
+
+
+def _not_implemented(method: str) -> str:
+    return f'Driver API {method}() is not Implemented'

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds driver classes: entry points of the group `delfin.storage.drivers`, by their exact name "vendor model".
+
+A name from a request is only compared with the names that packages have declared; it never reaches an import. A
+package that cannot be loaded is reported in the list of drivers and the log, and disturbs no other.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.metadata import EntryPoint
+from typing import Any
+
+from stevedore import ExtensionManager
+
+from delfin import exception
+from delfin.drivers.driver import DRIVER_API, StorageDriver
+
+LOG = logging.getLogger(__name__)
+
+NAMESPACE = 'delfin.storage.drivers'
+_REQUIRED = tuple(sorted(StorageDriver.__abstractmethods__))
+
+
+@dataclass(frozen=True, slots=True)
+class DriverEntry:
+    """One declared driver: what `GET /v1/drivers` shows. `error` says why it cannot be used."""
+
+    name: str
+    package: str
+    version: str
+    target: str
+    description: str | None = None
+    api: str | None = None
+    error: str | None = None
+
+    def view(self) -> dict[str, Any]:
+        """The JSON form."""
+        vendor, _, model = self.name.partition(' ')
+        return {'name': self.name, 'vendor': vendor, 'model': model, 'package': self.package, 'version': self.version,
+                'class': self.target, 'driver_api': self.api, 'description': self.description,
+                'status': 'error' if self.error else 'ok', 'error': self.error}
+
+
+class DriverManager:
+    """The declared drivers. Classes are loaded when they are first asked for and remembered."""
+
+    def __init__(self, namespace: str = NAMESPACE) -> None:
+        self._namespace = namespace
+        self._classes: dict[str, type] = {}
+
+    def names(self) -> list[str]:
+        """Every declared name, loadable or not."""
+        return sorted(self._entry_points())
+
+    def get_class(self, vendor: str, model: str) -> type:
+        """The class registered as "vendor model"; `StorageDriverNotFound` for an unknown or unusable one."""
+        name = f'{vendor} {model}'
+        if name in self._classes:
+            return self._classes[name]
+        declared = self._entry_points().get(name)
+        if declared is None:
+            raise exception.StorageDriverNotFound(name)
+        driver_class, error = _load(declared[0])
+        if driver_class is None:
+            LOG.error('driver "%s" of package %s cannot be used: %s', name, _package(declared[0])[0], error)
+            raise exception.StorageDriverNotFound(
+                name, message=f"Storage driver '{name}' could not be loaded: {error}.")
+        self._classes[name] = driver_class
+        return driver_class
+
+    def listing(self) -> list[DriverEntry]:
+        """Every declared driver with what is wrong with it. Imports them all."""
+        result = []
+        for name, declared in sorted(self._entry_points().items()):
+            for position, entry_point in enumerate(declared):
+                driver_class, error = _load(entry_point)
+                if len(name.split(' ')) != 2:
+                    error = 'the name must be "<vendor> <model>", two words with one blank between'
+                elif position:
+                    error = f'the name is declared twice; the one of package {_package(declared[0])[0]} is used'
+                package, version = _package(entry_point)
+                result.append(DriverEntry(
+                    name, package, version, entry_point.value, _description(driver_class),
+                    getattr(driver_class, 'DRIVER_API', DRIVER_API) if driver_class else None, error))
+        return result
+
+    def report_problems(self) -> None:
+        """One log line for each declared driver that cannot be used."""
+        for entry in self.listing():
+            if entry.error:
+                LOG.error('driver "%s" of package %s cannot be used: %s', entry.name, entry.package, entry.error)
+
+    def _entry_points(self) -> dict[str, list[EntryPoint]]:
+        """Declared entry points by name. Of two with one name Delfin's own comes first, then by package name."""
+        found: dict[str, list[EntryPoint]] = {}
+        for entry_point in _Scan(self._namespace).list_entry_points():
+            same = found.setdefault(entry_point.name, [])
+            # One package shows up twice when an editable install lies over another one.
+            if entry_point.value not in {known.value for known in same}:
+                same.append(entry_point)
+        for same in found.values():
+            if len(same) > 1:
+                same.sort(key=lambda entry_point: (_package(entry_point)[0] != 'delfin', *_package(entry_point)))
+        return found
+
+
+class _Scan(ExtensionManager):
+    """stevedore's manager used for its cached scan of entry points only: constructing it imports nothing."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+
+def _package(entry_point: EntryPoint) -> tuple[str, str]:
+    """Name and version of the package that declares an entry point (stevedore's cache does not keep them)."""
+    for candidate in metadata.entry_points(group=entry_point.group, name=entry_point.name):
+        if candidate.value == entry_point.value and candidate.dist:
+            return candidate.dist.metadata['Name'], candidate.dist.version
+    return 'unknown', 'unknown'
+
+
+def _load(entry_point: EntryPoint) -> tuple[type | None, str | None]:
+    """The class, or why there is none. Third-party code runs here: it may raise anything, even SystemExit."""
+    try:
+        driver_class = entry_point.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:      # noqa: BLE001
+        return None, f'{type(error).__name__}: {error}'.rstrip(': ')
+    problem = _conformance(driver_class)
+    return (None, problem) if problem else (driver_class, None)
+
+
+def _conformance(driver_class: Any) -> str | None:
+    """Why an object cannot serve as a driver class; None when it can."""
+    if not inspect.isclass(driver_class):
+        return 'the entry point does not name a class'
+    missing = [name for name in _REQUIRED if not callable(getattr(driver_class, name, None))]
+    abstract = sorted(set(getattr(driver_class, '__abstractmethods__', ())) | set(missing))
+    if abstract:
+        return f'the class lacks {", ".join(abstract)}'
+    wanted, _, _ = DRIVER_API.partition('.')
+    major, _, _ = str(getattr(driver_class, 'DRIVER_API', DRIVER_API)).partition('.')
+    if major != wanted:
+        return f'it is written for driver contract {driver_class.DRIVER_API}; this Delfin has {DRIVER_API}'
+    return None
+
+
+def _description(driver_class: type | None) -> str | None:
+    text = inspect.getdoc(driver_class) if driver_class and driver_class.__doc__ else None
+    return text.strip().splitlines()[0] if text and text.strip() else None
+
+
+def options_of(driver_class: type) -> Mapping[str, Mapping[str, Any]]:
+    """What the driver says of its extra attributes; nothing for drivers that say nothing (or raise)."""
+    describe = getattr(driver_class, 'get_driver_options', None)
+    try:
+        options = describe() if describe else {}
+    except Exception as error:      # noqa: BLE001  third-party code
+        LOG.warning('get_driver_options() of %s failed: %s', driver_class, error)
+        return {}
+    return options if isinstance(options, Mapping) else {}

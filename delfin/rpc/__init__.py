@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RPC between the services: one transport setting, `transport_url`.
+
+Inside `delfin-all` it is `local://` (see `delfin.rpc.local`), between processes a broker. Messages carry ids and small
+answers; what work there is stands in the database (a lost doorbell loses nothing).
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore')     # "eventlet is deprecated": it is somebody's dependency, we never use it
+    from oslo_service import backend
+
+    # Before the first import of oslo_messaging: it decides that we run on real threads.
+    backend.init_backend(backend.BackendType.THREADING)
+    import oslo_messaging as messaging
+    from oslo_messaging import opts as messaging_opts
+
+from delfin import exception
+from delfin.context import RequestContext
+
+LOG = logging.getLogger(__name__)
+
+TASK_TOPIC = 'delfin-task'
+ALERT_TOPIC = 'delfin-alert'
+VERSION = '1.0'
+LOCAL = 'local'
+
+_EXCEPTIONS = ['delfin.exception']
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Declare oslo.messaging's global options, which it does itself only when a transport is made."""
+    for group, opts in messaging_opts.list_opts():
+        if group is None:
+            conf.register_opts(opts)
+    conf.set_default('transport_url', f'{LOCAL}://')
+    conf.set_default('executor_thread_pool_size', conf.rpc.threads)
+
+
+def is_local(conf: cfg.ConfigOpts) -> bool:
+    """Whether `transport_url` only reaches inside one process."""
+    register(conf)
+    return conf.transport_url.partition(':')[0] in (LOCAL, 'fake')
+
+
+class Rpc:
+    """The transport of one process."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        register(conf)
+        try:
+            self._transport = messaging.get_rpc_transport(conf, allowed_remote_exmods=_EXCEPTIONS)
+        except (messaging.DriverLoadFailure, messaging.InvalidTransportURL) as error:
+            raise exception.InvalidConfiguration(
+                f'transport_url cannot be used: {type(error).__name__}; it must look like '
+                'rabbit://user:password@host:5672/vhost') from None
+
+    def server(self, topic: str, endpoints: Sequence[Any]) -> Server:
+        """A server for `topic` on this node, not yet started."""
+        target = messaging.Target(topic=topic, server=self._conf.host)
+        return Server(messaging.get_rpc_server(
+            self._transport, target, list(endpoints), serializer=_Serializer(),
+            access_policy=messaging.DefaultRPCAccessPolicy))
+
+    def client(self, topic: str) -> Client:
+        """A client of `topic`."""
+        target = messaging.Target(topic=topic, version=VERSION)
+        return Client(messaging.get_rpc_client(
+            self._transport, target, timeout=self._conf.rpc.timeout_seconds, serializer=_Serializer()), topic)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.cleanup()
+
+
+class Server:
+    """An RPC server that can be stopped in two steps, so that several can stop side by side."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def start(self) -> None:
+        """Begin to take messages."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Take no more; then wait for what is under way."""
+        self._server.stop()
+        self._server.wait()
+
+
+class Client:
+    """Calls and doorbells with a time limit each. A broker that is away is `ServiceUnavailable`, never a hang."""
+
+    def __init__(self, client: Any, topic: str) -> None:
+        self._client = client
+        self._topic = topic
+
+    def call(self, context: RequestContext, method: str, *, timeout_seconds: float | None = None,
+             **kwargs: Any) -> Any:
+        """Call `method` on one of the topic's servers and return its answer; its `delfin.exception` is raised here."""
+        client = self._client.prepare(timeout=timeout_seconds, retry=0) if timeout_seconds else (
+            self._client.prepare(retry=0))
+        try:
+            return client.call(context, method, **kwargs)
+        except messaging.MessagingTimeout:
+            raise exception.ServiceUnavailable(
+                f'no answer from {self._topic} in time; is the service running?') from None
+        except messaging.RemoteError as error:
+            raise exception.DelfinException(message=f'{self._topic} failed: {error.exc_type}; see its log') from None
+        except messaging.MessagingException:
+            raise exception.ServiceUnavailable('the message broker cannot be reached; try again later') from None
+
+    def ring(self, context: RequestContext, method: str, **kwargs: Any) -> None:
+        """Wake all servers of the topic; never fails, since they also look by themselves."""
+        try:
+            self._client.prepare(fanout=True, retry=0).cast(context, method, **kwargs)
+        except messaging.MessagingException:
+            LOG.warning(
+                'the message broker cannot be reached; %s will find its work a little later', self._topic)
+
+
+class _Serializer(messaging.Serializer):
+    """Carries the request context; arguments and answers are JSON-able as they are."""
+
+    def serialize_entity(self, ctxt: Any, entity: Any) -> Any:
+        return entity
+
+    def deserialize_entity(self, ctxt: Any, entity: Any) -> Any:
+        return entity
+
+    def serialize_context(self, ctxt: RequestContext) -> dict[str, Any]:
+        return ctxt.to_dict()
+
+    def deserialize_context(self, ctxt: dict[str, Any]) -> RequestContext:
+        return RequestContext.from_dict(ctxt)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the other services may ask of the task service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from delfin import rpc
+from delfin.context import RequestContext
+
+
+class TaskAPI:
+    """Client side of `delfin.task_manager.manager.TaskManager`."""
+
+    def __init__(self, transport: rpc.Rpc) -> None:
+        self._client = transport.client(rpc.TASK_TOPIC)
+
+    def ping(self, context: RequestContext, timeout_seconds: float) -> dict[str, Any]:
+        """Name and version of a task service; `ServiceUnavailable` when none answers in time."""
+        return self._client.call(context, 'ping', timeout_seconds=timeout_seconds)
+
+    def register_storage(self, context: RequestContext, storage_id: str, access: dict[str, Any],
+                         deadline: str) -> None:
+        """Find the array behind `access` (sealed) and store both under `storage_id`.
+
+        Nothing is stored after `deadline` (RFC 3339, the database's clock), when the caller has given up.
+        """
+        self._client.call(context, 'register_storage', storage_id=storage_id, access=access, deadline=deadline)
+
+    def list_drivers(self, context: RequestContext) -> list[dict[str, Any]]:
+        """Every declared driver with its load error."""
+        return self._client.call(context, 'list_drivers')
+
+    def look_for_work(self, context: RequestContext) -> None:
+        """Doorbell: there is something new in the database."""
+        self._client.ring(context, 'look_for_work')

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a driver returned to what a column takes.
+
+The rules (docs/architecture.md, "Coercion"): numeric text and floats become integers, truthy texts booleans, over-long
+text is cut with a finding, unknown keys are ignored with a finding, empty text is unknown. Only a row without a usable
+native id is rejected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from delfin.kinds import BIGINT_MAX, TEXT_LENGTH, Column, ColumnType, Table
+from delfin.task_manager.sync import findings as code
+from delfin.task_manager.sync.findings import Findings
+
+# Part of every fingerprint: raise it when a stored row must be written anew although its source did not change.
+FINGERPRINT_VERSION = b'1'
+
+_TRUE = frozenset({'true', 'yes', 'on', '1', 'enabled', 'y', 't'})
+_FALSE = frozenset({'false', 'no', 'off', '0', 'disabled', 'n', 'f'})
+_UNKNOWN_NUMBERS = frozenset({'', 'unknown', 'infinite', 'n/a', 'na', 'none', 'null', '-', '--'})
+_SILENT = frozenset({'storage_id', 'extra', 'id', 'created_at', 'updated_at'})
+
+Coercer = Callable[[Any, Findings], Any]
+Key = tuple[str, ...]
+
+
+class Rejected(Exception):
+    """The row cannot be stored. `key` is set when it is still known which row it was meant to be."""
+
+    def __init__(self, key: Key | None = None) -> None:
+        super().__init__()
+        self.key = key
+
+
+class RowReader:
+    """Coerces rows of one table."""
+
+    def __init__(self, spec: Table) -> None:
+        self._spec = spec
+        self._key = [(name, native_id(name)) for name in spec.key]
+        self._columns = [(column.name, coercer(column)) for column in spec.columns if column.name not in spec.key]
+        self._known = {column.name for column in spec.columns} | _SILENT
+
+    def read(self, row: Any, found: Findings) -> tuple[Key, dict[str, Any]]:
+        """(natural key, dict with every column, `extra` and `fingerprint`); `Rejected` if there is no usable key."""
+        if not isinstance(row, Mapping):
+            found.add(code.NOT_A_ROW, example=type(row).__name__)
+            raise Rejected
+        key = tuple(read(row.get(name), found) for name, read in self._key)
+        try:
+            values = dict(zip(self._spec.key, key, strict=True))
+            for name, read in self._columns:
+                value = row.get(name)
+                values[name] = None if value is None else read(value, found)
+            values['extra'] = extra(row.get('extra'), found)
+            for name in row.keys() - self._known:
+                found.add(code.UNKNOWN_KEY, column=text_of(name), example=None)
+            values['fingerprint'] = fingerprint(values)
+        except Exception as error:      # noqa: BLE001  values are objects of third-party code
+            found.add(code.ROW_UNREADABLE, example=f'{key[0]}: {type(error).__name__}')
+            raise Rejected(key) from None
+        return key, values
+
+
+def read_columns(columns: Iterable[Column], row: Mapping[str, Any], found: Findings) -> dict[str, Any]:
+    """The values of `columns` in one row, coerced; absent ones are None."""
+    return {column.name: None if row.get(column.name) is None else coercer(column)(row[column.name], found)
+            for column in columns}
+
+
+def fingerprint(values: Mapping[str, Any]) -> bytes:
+    """16 bytes that change when the row does."""
+    body = orjson.dumps(list(values.values()), option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(body, digest_size=16, person=FINGERPRINT_VERSION).digest()
+
+
+def coercer(column: Column) -> Coercer:
+    """The function that turns a value (never None) into what `column` stores."""
+    if column.type is ColumnType.INTEGER:
+        return lambda value, found: whole_number(value, column.name, found)
+    if column.type is ColumnType.BOOLEAN:
+        return lambda value, found: boolean(value, column.name, found)
+    if column.values:
+        known = {value.lower(): value for value in column.values}
+        return lambda value, found: enumerated(value, column.name, known, found)
+    return lambda value, found: text(value, column.name, found)
+
+
+def native_id(name: str) -> Coercer:
+    """A native id is text exactly as the array names the thing: never cut, never empty."""
+    def read(value: Any, found: Findings) -> str:
+        if isinstance(value, str):
+            cleaned = _clean(value, name, found)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            cleaned = str(value)
+        else:
+            cleaned = ''
+        if not cleaned:
+            found.add(code.NO_NATIVE_ID, name)
+            raise Rejected
+        if len(cleaned) > TEXT_LENGTH:
+            found.add(code.NATIVE_ID_TOO_LONG, name, cleaned)
+            raise Rejected
+        return cleaned
+    return read
+
+
+def text(value: Any, name: str, found: Findings) -> str | None:
+    """Text of at most `TEXT_LENGTH` characters; empty text is unknown."""
+    if not isinstance(value, str):
+        if isinstance(value, Mapping | list | tuple | set | bytes | bytearray):
+            found.add(code.NOT_TEXT, name, type(value).__name__)
+            return None
+        value = str(value)
+    value = _clean(value, name, found)
+    if len(value) > TEXT_LENGTH:
+        found.add(code.TEXT_CUT, name, value)
+        value = value[:TEXT_LENGTH]
+    return value or None
+
+
+def enumerated(value: Any, name: str, known: Mapping[str, str], found: Findings) -> str | None:
+    """A value of an enumeration in its canonical spelling; another value is kept and reported."""
+    given = text(value, name, found)
+    if given is None:
+        return None
+    canonical = known.get(given.lower())
+    if canonical is None:
+        found.add(code.UNKNOWN_VALUE, name, given)
+        return given
+    return canonical
+
+
+def whole_number(value: Any, name: str, found: Findings) -> int | None:
+    """An integer from 0 to 2^63-1, from numbers and numeric text; anything else is unknown."""
+    number: float | int | None
+    if type(value) is int:
+        number = value
+    elif isinstance(value, bool):
+        number = None
+    elif isinstance(value, str):
+        number = _parse(value)
+        if number is None and value.strip().lower() == '':
+            return None
+    else:
+        try:
+            number = value if isinstance(value, float) else int(value)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+    if isinstance(number, float):
+        number = int(number) if math.isfinite(number) else None
+    if number is None or not 0 <= number <= BIGINT_MAX:
+        found.add(code.NOT_A_NUMBER, name, value)
+        return None
+    return number
+
+
+def _parse(value: str) -> float | int | None:
+    value = value.strip()
+    if value.lower() in _UNKNOWN_NUMBERS or len(value) > 40 or '_' in value:
+        return None
+    for parse in (int, float):
+        try:
+            return parse(value)
+        except ValueError:
+            continue
+    return None
+
+
+def boolean(value: Any, name: str, found: Findings) -> bool | None:
+    """True or False, from booleans, numbers and the usual words."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return bool(value)
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    if word:
+        found.add(code.NOT_A_BOOLEAN, name, value)
+    return None
+
+
+def extra(value: Any, found: Findings) -> dict[str, Any] | None:
+    """Vendor fields: a JSON-able dict with text keys, or nothing."""
+    if not value:
+        return None
+    if not isinstance(value, Mapping):
+        found.add(code.NOT_TEXT, 'extra', type(value).__name__)
+        return None
+    try:
+        body = orjson.dumps(dict(value), option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError):
+        found.add(code.NOT_TEXT, 'extra', 'not JSON')
+        return None
+    if b'\\u0000' in body:      # PostgreSQL takes no NUL, not even inside JSON
+        found.add(code.TEXT_CLEANED, 'extra')
+        body = body.replace(b'\\u0000', b'')
+    document: dict[str, Any] = orjson.loads(body)
+    return document
+
+
+def text_of(value: Any) -> str:
+    """A short printable form of a key."""
+    return value[:64] if isinstance(value, str) else type(value).__name__
+
+
+def _clean(value: str, name: str, found: Findings) -> str:
+    """Without NUL (PostgreSQL refuses it) and lone surrogates (no encoding has them)."""
+    if '\0' in value:
+        found.add(code.TEXT_CLEANED, name, 'NUL')
+        value = value.replace('\0', '')
+    if not value.isascii():
+        try:
+            value.encode('utf-8')
+        except UnicodeEncodeError:
+            found.add(code.TEXT_CLEANED, name, 'surrogate')
+            value = value.encode('utf-8', 'replace').decode('utf-8')
+    return str(value)       # a subclass of str becomes a plain one

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was odd in an answer, counted once per kind of oddity and column rather than per row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_EXAMPLE_LENGTH = 80
+_AT_MOST = 100          # different findings of one answer; a driver may invent a new key in every row
+
+# Codes and what they mean to an operator.
+UNKNOWN_KEY = 'unknown_key'                     # no such column; the value is ignored
+UNKNOWN_VALUE = 'unknown_value'                 # not in the column's enumeration; kept as given
+NOT_A_NUMBER = 'not_a_number'                   # no usable whole number >= 0; stored as unknown
+NOT_A_BOOLEAN = 'not_a_boolean'                 # stored as unknown
+NOT_TEXT = 'not_text'                           # stored as unknown
+TEXT_CUT = 'text_cut'                           # longer than the column
+TEXT_CLEANED = 'text_cleaned'                   # NUL or an invalid character was taken out
+NO_NATIVE_ID = 'no_native_id'                   # the row is rejected
+NATIVE_ID_TOO_LONG = 'native_id_too_long'       # the row is rejected
+REPEATED_NATIVE_ID = 'repeated_native_id'       # the first row counts
+NOT_A_ROW = 'not_a_row'                         # the row is rejected
+ROW_UNREADABLE = 'row_unreadable'               # the row is rejected; its stored row is kept and marked stale
+DELETION_WITHHELD = 'deletion_withheld'         # far fewer rows than stored: asked again before anything goes
+
+
+class Findings:
+    """Collects findings of one driver answer."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def add(self, code: str, column: str = '', example: Any = None) -> None:
+        """Count one more; the first example is kept, shortened."""
+        entry = self._found.get((code, column))
+        if entry is not None:
+            entry['count'] += 1
+        elif len(self._found) < _AT_MOST:
+            self._found[code, column] = {'code': code, 'column': column or None, 'count': 1,
+                                         'example': _shown(example)}
+
+    def __contains__(self, code: object) -> bool:
+        return any(found == code for found, _ in self._found)
+
+    def listing(self) -> list[dict[str, Any]]:
+        """`{'code', 'column', 'count', 'example'}` in the order of first sight."""
+        return list(self._found.values())
+
+
+def _shown(example: Any) -> str | None:
+    if example is None:
+        return None
+    try:
+        text = str(example)
+    except Exception:       # noqa: BLE001  objects of drivers
+        text = f'<{type(example).__name__}>'
+    return text[:_EXAMPLE_LENGTH].encode('utf-8', 'replace').decode('utf-8').replace('\0', '')

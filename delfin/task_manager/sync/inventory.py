@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One sync run, kind by kind.
+
+A kind that fails keeps its rows and does not stop the others. What is recorded of each kind is what happened: a run
+never ends as done when a part of it failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from delfin import exception
+from delfin.common.masking import Masker
+from delfin.db import Database, resources, runs, storages
+from delfin.db.runs import Claim, RunLost
+from delfin.drivers.api import Door, Lane
+from delfin.kinds import KINDS, STORAGE_COLUMNS, Kind, Table
+from delfin.task_manager.sync import coerce, engine
+from delfin.task_manager.sync import findings as code
+from delfin.task_manager.sync.findings import Findings
+
+LOG = logging.getLogger(__name__)
+
+
+# After one of these the array is not asked again in the same run: more attempts at a login may lock the account, and a
+# different array behind the address must not leave its rows under the name of the registered one.
+_HOPELESS = (
+    exception.StorageSerialNumberMismatch, exception.InvalidUsernameOrPassword, exception.InvalidCredential,
+    exception.InvalidIpOrPort, exception.InvalidPrivateKey, exception.ConnectTimeout, exception.SSHConnectTimeout,
+    exception.SSHNotFoundKnownHosts, exception.SSLCertificateFailed, exception.SSLHandshakeFailed,
+    exception.StorageQuarantined, exception.StorageDriverNotFound, exception.AccessInfoNotFound,
+    exception.SecretUnreadable,
+)
+
+
+class Interrupted(Exception):
+    """The run cannot go on here and now (the service stops, the database is away); it is put back, not failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one kind."""
+
+    state: str
+    counts: engine.Counts
+    findings: Findings
+    withheld: bool = False
+    error: str | None = None
+    hopeless: bool = False      # the other kinds would fail the same way
+
+
+class Inventory:
+    """Runs syncs through the door into the database."""
+
+    def __init__(self, database: Database, door: Door, masker: Masker) -> None:
+        self._database = database
+        self._door = door
+        self._masker = masker
+
+    def run(self, taken: Claim) -> list[str]:
+        """Do what the run has still to do; names of kinds whose deletion is withheld.
+
+        `RunLost` and `Interrupted` leave the rest of the run to somebody else.
+        """
+        try:
+            with self._database.read() as connection:
+                kinds = runs.pending_kinds(connection, taken.run_id)
+            withheld, failure = [], None
+            for name in kinds:
+                result = self._kind(taken, name, failure)
+                if result.hopeless:
+                    failure = result.error
+                if result.withheld:
+                    withheld.append(name)
+            return withheld
+        except (OperationalError, InterfaceError) as error:
+            raise Interrupted(f'the database is away: {type(error).__name__}') from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Interrupted('the connection to the database broke') from error
+            raise
+
+    def _kind(self, taken: Claim, name: str, failure: str | None) -> Result:
+        self._record(taken, name, {'state': 'running'})
+        started = time.monotonic()
+        counts, found = engine.Counts(), Findings()
+        try:
+            if failure is not None:
+                result = Result('failed', counts, found, error=failure, hopeless=True)
+            elif name == runs.STORAGE:
+                result = self._sync_storage(taken, counts, found)
+            elif name in KINDS:
+                result = self._sync_kind(taken, KINDS[name], counts, found)
+            else:
+                result = Result('unsupported', counts, found, error='this version of Delfin does not know the kind')
+        except NotImplementedError:
+            result = Result('unsupported', counts, found)
+        except exception.ServiceUnavailable as error:
+            raise Interrupted(error.msg) from None
+        except exception.DelfinException as error:
+            result = Result('failed', counts, found, error=f'{error.error_code}: {error.msg}',
+                            hopeless=isinstance(error, _HOPELESS))
+        except (RunLost, OperationalError, InterfaceError):
+            raise
+        except Exception:       # noqa: BLE001  our own bug or a value no database takes: this kind fails, not the run
+            LOG.exception('sync of %s of storage %s failed', name, taken.storage_id)
+            result = Result('failed', counts, found, error='internal error; see the log of the task service')
+        self._record(taken, name, {
+            'state': result.state, **result.counts.values(), 'seconds': round(time.monotonic() - started, 6),
+            'withheld': result.withheld, 'findings': self._clean(result.findings.listing()),
+            'error': None if result.error is None else self._masker.mask(result.error)})
+        if result.state == 'failed':
+            LOG.warning('sync of %s of storage %s failed: %s', name, taken.storage_id, result.error)
+        return result
+
+    def _record(self, taken: Claim, name: str, values: Mapping[str, Any]) -> None:
+        with self._database.write() as connection:
+            runs.guard(connection, taken)
+            runs.set_kind(connection, taken.run_id, name, values)
+
+    def _clean(self, listing: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        for finding in listing:
+            if finding['example']:
+                finding['example'] = self._masker.mask(finding['example'])
+        return listing or None
+
+    # --- the storage itself ---
+
+    def _sync_storage(self, taken: Claim, counts: engine.Counts, found: Findings) -> Result:
+        values = self._ask_storage(taken, found)
+        counts.seen = 1
+        with self._database.write() as connection:
+            runs.guard(connection, taken)
+            changed = storages.update(connection, taken.storage_id, values)
+        counts.updated, counts.unchanged = int(changed), int(not changed)
+        return Result('done', counts, found)
+
+    def _ask_storage(self, taken: Claim, found: Findings) -> dict[str, Any]:
+        """What the array says of itself; `_WrongArray` when it is not the one that was registered."""
+        answer = self._door.call(taken.storage_id, 'get_storage', lane=Lane.BULK)
+        values = storage_values(answer, found)
+        with self._database.read() as connection:
+            registered = storages.get(connection, taken.storage_id)['serial_number']
+        if values['serial_number'] != registered:
+            raise exception.StorageSerialNumberMismatch(
+                f'the array answers with serial number {values["serial_number"]}, registered is {registered}; '
+                'nothing was changed: check its address, or register the new array')
+        return {name: value for name, value in values.items() if value is not None}
+
+    # --- resource kinds ---
+
+    def _sync_kind(self, taken: Claim, kind: Kind, counts: engine.Counts, found: Findings) -> Result:
+        answer = self._door.call(taken.storage_id, kind.method, lane=Lane.BULK)
+        differences: list[tuple[Table, engine.Difference, engine.Counts]] = []
+        for spec, rows in rows_by_table(kind, answer):
+            with self._database.read() as connection:
+                stored = resources.stored(connection, spec, taken.storage_id)
+            # Pairs of a relation are not counted: a run reports resources.
+            table_counts = counts if spec is kind.table else engine.Counts()
+            difference = engine.compare(spec, rows, stored, table_counts, found)
+            engine.write(self._database, self._guard(taken), spec, taken.storage_id, difference, table_counts)
+            differences.append((spec, difference, table_counts))
+        if not all(difference.believable for _, difference, _ in differences) and not self._confirmed(taken, kind):
+            missing = len(differences[0][1].gone)
+            found.add(code.DELETION_WITHHELD, kind.native_id, f'{missing} of {differences[0][1].stored} rows missing')
+            return Result('done', counts, found, withheld=True)
+        for spec, difference, table_counts in differences:
+            engine.delete(self._database, self._guard(taken), spec, difference, table_counts)
+        return Result('done', counts, found)
+
+    def _confirmed(self, taken: Claim, kind: Kind) -> bool:
+        """Whether a suspiciously short answer is to be believed: forced, or the array is well and says it twice."""
+        if taken.force:
+            return True
+        self._ask_storage(taken, Findings())
+        with self._database.read() as connection:
+            return runs.was_withheld(connection, taken, kind.name)
+
+    def _guard(self, taken: Claim) -> Any:
+        def guard(connection: sa.Connection) -> None:
+            runs.guard(connection, taken)
+        return guard
+
+
+def storage_values(answer: Any, found: Findings) -> dict[str, Any]:
+    """The columns of `storages` from a driver's `get_storage`."""
+    if not answer:
+        raise exception.StorageBackendNotFound()
+    if not isinstance(answer, Mapping):
+        raise exception.InvalidResults(f'get_storage returned {type(answer).__name__} instead of a dict')
+    values = coerce.read_columns(STORAGE_COLUMNS, answer, found)
+    if values['serial_number'] is None:
+        raise exception.InvalidResults('get_storage returned no serial_number')
+    values['extra'] = coerce.extra(answer.get('extra'), found)
+    return values
+
+
+def rows_by_table(kind: Kind, answer: Any) -> list[tuple[Table, Any]]:
+    """The rows of each table of `kind` in a driver's answer; `InvalidResults` when it has the wrong shape."""
+    if kind.answer_key is None:
+        return [(kind.table, _rows(answer, kind.method))]
+    if answer is None:
+        answer = {}
+    if not isinstance(answer, Mapping):
+        raise exception.InvalidResults(
+            f'{kind.method} must return a dict with the keys {kind.answer_key} and '
+            f'{", ".join(relation.answer_key for relation in kind.relations)}, not {type(answer).__name__}')
+    keys = [(kind.table, kind.answer_key), *((relation.table, relation.answer_key) for relation in kind.relations)]
+    return [(table, _rows(answer.get(key), f'{kind.method}[{key}]')) for table, key in keys]
+
+
+def _rows(answer: Any, what: str) -> Any:
+    if answer is None:
+        return []
+    if isinstance(answer, list | tuple | set | frozenset):
+        return answer
+    raise exception.InvalidResults(f'{what} must be a list of dicts, not {type(answer).__name__}')

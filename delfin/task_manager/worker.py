@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds work in the database and does it: due sync runs and storages to purge.
+
+One thread looks (when the doorbell rings, when a run becomes due, and every few seconds anyway), a bounded pool works.
+Stopping puts unfinished runs back; a crash leaves them to their lease, or to the next start of the same node.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from oslo_config import cfg
+from sqlalchemy.exc import SQLAlchemyError
+
+from delfin.context import RequestContext
+from delfin.db import Database, resources, runs, storages
+from delfin.db.runs import Claim, RunLost
+from delfin.drivers.api import Door
+from delfin.kinds import KINDS
+from delfin.task_manager.sync.inventory import Interrupted, Inventory
+
+LOG = logging.getLogger(__name__)
+
+_PURGE_ROWS = 2000
+_RETRY_SECONDS = 5.0        # pause after the database was away
+
+
+class Worker:
+    """Takes sync runs and purges for one node."""
+
+    def __init__(self, conf: cfg.ConfigOpts, database: Database, door: Door, inventory: Inventory) -> None:
+        self._node = conf.host
+        self._poll_seconds = min(conf.sync.poll_interval_seconds, conf.sync.lease_seconds / 3)
+        self._lease_seconds = conf.sync.lease_seconds
+        self._confirm_delay_seconds = conf.sync.confirm_delay_seconds
+        self._keep_runs = conf.sync.keep_runs
+        self._slots = conf.sync.workers
+        self._database = database
+        self._door = door
+        self._inventory = inventory
+        self._bell = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._claims: dict[Future[Any], Claim] = {}
+        self._purges: dict[Future[Any], str] = {}
+        self._pool = ThreadPoolExecutor(max_workers=self._slots + 1, thread_name_prefix='sync')
+        self._looker = threading.Thread(target=self._look, name='sync-looker', daemon=True)
+
+    def start(self) -> None:
+        """Take up what an earlier life of this node left unfinished, then look for work."""
+        with self._database.write() as connection:
+            count = runs.put_back_all(connection, self._node)
+        if count:
+            LOG.info('%d sync runs that were under way when this node stopped are taken up again', count)
+        self._looker.start()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._bell.set()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Take no more work, put back what is under way, wait for the workers up to the time-out."""
+        deadline = time.monotonic() + timeout_seconds
+        self._stopping.set()
+        self._bell.set()
+        self._door.stop()
+        if self._looker.is_alive():
+            self._looker.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            futures = [*self._claims, *self._purges]
+        _, late = wait(futures, timeout=max(0.0, deadline - time.monotonic()))
+        if late:
+            LOG.warning('%d pieces of work did not stop in time; their leases run out in %d s', len(late),
+                        self._lease_seconds)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- looking ---
+
+    def _look(self) -> None:
+        while not self._stopping.is_set():
+            self._bell.clear()
+            pause = self._poll_seconds
+            try:
+                self._take_runs()
+                self._take_purges()
+                with self._database.read() as connection:
+                    due = runs.seconds_to_next(connection)
+                if due is not None and self._free() > 0:
+                    pause = min(pause, max(0.05, due))
+            except SQLAlchemyError as error:
+                LOG.error('looking for work failed, next try in %d s; is the database up? %s', _RETRY_SECONDS,
+                          _one_line(error))
+                pause = _RETRY_SECONDS
+            self._bell.wait(pause)
+
+    def _free(self) -> int:
+        with self._lock:
+            return self._slots - len(self._claims)
+
+    def _take_runs(self) -> None:
+        with self._lock:
+            held = list(self._claims.values())
+        free = self._slots - len(held)
+        with self._database.write() as connection:
+            runs.renew(connection, held, self._lease_seconds)
+            taken = runs.claim(connection, self._node, self._lease_seconds, free) if free > 0 else []
+        for claim in taken:
+            with self._lock:
+                future = self._pool.submit(self._sync, claim)
+                self._claims[future] = claim
+            future.add_done_callback(self._done)
+
+    def _take_purges(self) -> None:
+        with self._database.read() as connection:
+            hidden = storages.hidden(connection)
+        with self._lock:
+            waiting = [storage_id for storage_id in hidden if storage_id not in self._purges.values()]
+        for storage_id in waiting:
+            with self._lock:
+                future = self._pool.submit(self._purge, storage_id)
+                self._purges[future] = storage_id
+            future.add_done_callback(self._done)
+
+    def _done(self, future: Future[Any]) -> None:
+        with self._lock:
+            self._claims.pop(future, None)
+            self._purges.pop(future, None)
+        self._bell.set()
+
+    # --- working ---
+
+    def _sync(self, claim: Claim) -> None:
+        started = time.monotonic()
+        RequestContext(is_admin=True, storage_id=claim.storage_id).update_store()
+        try:
+            withheld = self._inventory.run(claim)
+            with self._database.write() as connection:
+                runs.guard(connection, claim)
+                state = runs.finish(connection, claim, self._keep_runs)
+                if withheld:
+                    runs.request(connection, claim.storage_id, withheld, 'confirm',
+                                 delay_seconds=self._confirm_delay_seconds)
+            LOG.info('sync run %d of storage %s: %s after %.1f s', claim.run_id, claim.storage_id, state,
+                     time.monotonic() - started)
+        except RunLost as error:
+            LOG.info('%s', error)
+        except Interrupted as error:
+            LOG.info('sync run %d of storage %s is put back: %s', claim.run_id, claim.storage_id, error)
+            self._put_back(claim)
+        except Exception:       # noqa: BLE001  a worker must survive; the lease gives the run to the next taker
+            LOG.exception('sync run %d of storage %s stopped; it is taken up again in %d s', claim.run_id,
+                          claim.storage_id, self._lease_seconds)
+
+    def _put_back(self, claim: Claim) -> None:
+        try:
+            with self._database.write() as connection:
+                runs.put_back(connection, claim)
+        except SQLAlchemyError as error:
+            LOG.warning('sync run %d could not be put back and waits for its lease to run out: %s', claim.run_id,
+                        _one_line(error))
+
+    def _purge(self, storage_id: str) -> None:
+        """Log out of the array and remove the rows of a deleted storage, in portions that hold nobody up."""
+        RequestContext(is_admin=True, storage_id=storage_id).update_store()
+        try:
+            self._door.forget(storage_id)
+            for spec in [table for kind in KINDS for table in reversed(kind.tables)]:
+                while not self._stopping.is_set():
+                    with self._database.write() as connection:
+                        if not resources.delete_some(connection, spec, storage_id, _PURGE_ROWS):
+                            break
+            if not self._stopping.is_set():
+                with self._database.write() as connection:
+                    storages.purge(connection, storage_id)
+                LOG.info('storage %s is removed', storage_id)
+        except SQLAlchemyError as error:
+            LOG.error('removing storage %s goes on later: %s', storage_id, _one_line(error))
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

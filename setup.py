@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packaging. The metadata stands in setup.cfg; the entry points stand here, where driver authors add their line."""
+
+from setuptools import setup
+
+setup(
+    entry_points={
+        'console_scripts': [
+            'delfin-all = delfin.cmd.all:main',
+            'delfin-api = delfin.cmd.api:main',
+            'delfin-task = delfin.cmd.task:main',
+            'delfin-alert = delfin.cmd.alert:main',
+            'delfin-manage = delfin.cmd.manage:main',
+        ],
+        # "<vendor> <model> = module:Class". The name is what a client registers an array with.
+        'delfin.storage.drivers': [
+            'fake_storage fake_driver = delfin.drivers.fake_storage:FakeStorageDriver',
+            'linux host = delfin.drivers.linux:LinuxHostDriver',
+        ],
+        'oslo.messaging.drivers': [
+            'local = delfin.rpc.local:LocalDriver',
+        ],
+        'oslo.config.opts': [
+            'delfin = delfin.common.config:list_opts',
+        ],
+    },
+)
