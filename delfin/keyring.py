@@ -149,7 +149,8 @@ def read_key_file(path: Path) -> dict[str, bytes]:
         except ValueError:
             key = b''
         if len(key) != _KEY_BYTES or not key_id.isalnum():
-            raise exception.InvalidConfiguration(f'key file {path}, line {number}: expected "<key id> <base64 of 32 bytes>"')
+            raise exception.InvalidConfiguration(
+                f'key file {path}, line {number}: expected "<key id> <base64 of 32 bytes>"')
         keys[key_id] = key
     if not keys:
         raise exception.InvalidConfiguration(f'key file {path} holds no key')

@@ -69,7 +69,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """A list of native ids shown inside a resource: `member_column` of the rows of `table` whose `key_column` is its id."""
+    """A list of native ids shown inside a resource: `member_column` of the rows of `table` whose `key_column` is it."""
 
     shown_as: str
     table: str

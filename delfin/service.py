@@ -62,7 +62,7 @@ def prepare(argv: Sequence[str], prog: str) -> tuple[cfg.ConfigOpts, masking.Mas
     _make_directory(conf.state_path, '[DEFAULT] state_path')
     try:
         log.setup(conf, 'delfin', version_string())
-    except Exception as error:      # noqa: BLE001  oslo.log raises many kinds for one cause
+    except Exception as error:      # oslo.log raises many kinds for one cause
         raise exception.InvalidConfiguration(f'logging cannot be set up: {error}') from None
     masker = masking.Masker()
     masking.install(masker)
@@ -151,7 +151,7 @@ class Launcher:
     def _stop_one(self, service: Service) -> None:
         try:
             service.stop(self._timeout_seconds)
-        except Exception:       # noqa: BLE001  the others still have to stop
+        except Exception:       # the others still have to stop
             LOG.exception('%s did not stop cleanly', service.name)
 
 
@@ -165,7 +165,7 @@ def main(prog: str, build: Callable[[Parts], Sequence[Service]], *, embedded: bo
             Launcher(build(made), conf.shutdown_timeout_seconds).run()
     except exception.InvalidConfiguration as error:
         leave(config.fail(prog, error))
-    except Exception as error:      # noqa: BLE001  the last net
+    except Exception as error:      # the last net
         LOG.exception('%s ends', prog)
         print(f'{prog}: {type(error).__name__}: {error}; see the log', file=sys.stderr)
         leave(1)

@@ -64,7 +64,7 @@ def faults_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
                 LOG.error('the database cannot be used: %s', str(error).splitlines()[0])
                 return errors.response(exception.ServiceUnavailable(
                     'the database cannot be reached; try again later'), request_id)
-            except Exception:       # noqa: BLE001  the last net: our own bugs
+            except Exception:       # the last net: our own bugs
                 LOG.exception('%s %s failed', request.method, _printable(request.path))
                 return errors.response(exception.DelfinException(
                     message='An internal error occurred. The log names it under the request id.'), request_id)

@@ -29,7 +29,7 @@ def application(parts: Parts) -> Any:
     path = paste_file(parts.conf)
     try:
         pipeline = deploy.loadapp(f'config:{path}', name='delfin')
-    except Exception as error:      # noqa: BLE001  PasteDeploy raises whatever it stumbles over
+    except Exception as error:      # PasteDeploy raises whatever it stumbles over
         raise exception.InvalidConfiguration(f'[api] paste_config: {path}: {error}') from None
     backend = Backend.of(parts)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""delfin-all: API, task and alert service in one process, on SQLite and without a broker unless configured otherwise."""
+"""delfin-all: API, task and alert service in one process; needs neither a broker nor a database server."""
 
 from __future__ import annotations
 

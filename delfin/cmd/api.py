@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Console entry point. Everything is checked here, so that a bad configuration does not make workers die in turn."""
+    """Console entry point. Everything is checked here, lest a bad configuration make worker after worker die."""
     try:
         conf, masker = service.prepare(sys.argv[1:], PROG)
         with service.parts(conf, masker, embedded=False) as parts:

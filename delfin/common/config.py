@@ -7,10 +7,11 @@ global. `list_opts()` feeds the generator of the commented sample `etc/delfin/de
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -51,8 +52,9 @@ API_OPTS = [
 
 DATABASE_OPTS = [
     cfg.StrOpt('connection', secret=True,
-               help='SQLAlchemy URL of the database: sqlite:////path/file, postgresql+psycopg://user:password@host/name '
-                    'or mysql+pymysql://user:password@host/name?charset=utf8mb4. Default: delfin.sqlite in state_path.'),
+               help='SQLAlchemy URL of the database: sqlite:////path/file, '
+                    'postgresql+psycopg://user:password@host/name or '
+                    'mysql+pymysql://user:password@host/name?charset=utf8mb4. Default: delfin.sqlite in state_path.'),
     cfg.IntOpt('pool_size', default=10, min=1, max=500, help='Connections each process keeps open.'),
     cfg.IntOpt('pool_timeout_seconds', default=10, min=1, max=600,
                help='How long to wait for a free connection before the request fails.'),
@@ -68,7 +70,7 @@ DRIVERS_OPTS = [
     cfg.IntOpt('metrics_timeout_seconds', default=120, min=1, max=3600,
                help='Deadline of one metrics call.'),
     cfg.IntOpt('quarantine_min_seconds', default=60, min=1, max=86400,
-               help='First pause of a storage whose driver did not return from two calls. Each further one doubles it.'),
+               help='First pause of a storage whose driver did not return from two calls; each further doubles it.'),
     cfg.IntOpt('quarantine_max_seconds', default=3600, min=1, max=604800, help='Longest such pause.'),
     cfg.StrOpt('ca_path',
                help='CA bundle (file or directory) drivers verify the certificates of arrays with. Default: the CAs of '
@@ -101,7 +103,7 @@ SYNC_OPTS = [
     cfg.IntOpt('keep_runs', default=50, min=1, max=100000, help='Finished sync runs kept for each storage.'),
 ]
 
-GROUPS: dict[str | None, list[cfg.Opt]] = {
+GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     None: DEFAULT_OPTS,
     'api': API_OPTS,
     'database': DATABASE_OPTS,
@@ -123,9 +125,13 @@ _QUIET = [
 ]
 
 
-def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
-    """All options by group, for oslo-config-generator."""
-    return list(GROUPS.items())
+def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
+    """All options by group, for oslo-config-generator; `transport_url` as the operator sees it."""
+    transport = cfg.StrOpt(
+        'transport_url', default='local://', secret=True,
+        help='How the services reach one another: local:// inside delfin-all; a broker that all share for delfin-api, '
+             'delfin-task and delfin-alert, for example rabbit://user:password@host:5672/delfin.')
+    return [(group, [*opts, transport] if group is None else opts) for group, opts in GROUPS.items()]
 
 
 def register(conf: cfg.ConfigOpts = CONF) -> None:
@@ -139,9 +145,8 @@ def load(argv: Sequence[str], prog: str, conf: cfg.ConfigOpts = CONF, **kwargs: 
     from delfin.version import version_string
 
     register(conf)
-    if not getattr(conf, '_delfin_log_registered', False):
+    with contextlib.suppress(cfg.ArgsAlreadyParsedError):       # a second load in one process (tests)
         log.register_options(conf)
-        conf._delfin_log_registered = True
     log.set_defaults(logging_context_format_string=_LOG_FORMAT,
                      default_log_levels=[*log.get_default_log_levels(), *_QUIET])
     try:
@@ -167,16 +172,15 @@ def _touch_all(conf: cfg.ConfigOpts) -> None:
             try:
                 conf[group][opt.dest] if group else conf[opt.dest]
             except (cfg.Error, ValueError) as error:
-                name = f'[{group or "DEFAULT"}] {opt.name}'
-                text = _one_line(error)
+                reason = _one_line(error).rpartition('is not valid: ')[2]
                 raise exception.InvalidConfiguration(
-                    f'configuration: {text}' if opt.name in text else f'configuration: {name}: {text}') from None
+                    f'configuration: [{group or "DEFAULT"}] {opt.name}: {reason}') from None
 
 
 def unknown_options(conf: cfg.ConfigOpts) -> list[str]:
     """`[group] name` of options in the files that nobody knows, in our own groups (a typo never passes in silence)."""
     found = []
-    for section, values in (conf._namespace._parsed[0].items() if _has_files(conf) else ()):
+    for section, values in _file_sections(conf):
         group = None if section.upper() == 'DEFAULT' else section
         if group is None or group not in GROUPS:
             continue
@@ -185,9 +189,13 @@ def unknown_options(conf: cfg.ConfigOpts) -> list[str]:
     return found
 
 
-def _has_files(conf: cfg.ConfigOpts) -> bool:
-    namespace = getattr(conf, '_namespace', None)
-    return bool(namespace is not None and namespace._parsed)
+def _file_sections(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Iterable[str]]]:
+    """Sections and option names as the files have them (oslo.config keeps no public record of what it did not use)."""
+    for path in conf.config_file or ():
+        sections: dict[str, dict[str, list[str]]] = {}
+        with contextlib.suppress(cfg.ParseError):
+            cfg.ConfigParser(path, sections).parse()
+        yield from sections.items()
 
 
 def _check_unknown(conf: cfg.ConfigOpts) -> None:

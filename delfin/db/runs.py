@@ -51,16 +51,18 @@ def request(connection: sa.Connection, storage_id: str, kinds: Sequence[str], tr
             connection.execute(sa.update(sync_runs).where(_runs.id == active.id), {'not_before': _runs.created_at})
         return int(active.id)
     try:
-        run_id = connection.execute(sa.insert(sync_runs), {
+        inserted = connection.execute(sa.insert(sync_runs), {
             'storage_id': storage_id, 'trigger': trigger, 'state': 'pending', 'active': 1, 'force': force, 'epoch': 0,
             'created_at': moment, 'not_before': moment + timedelta(seconds=delay_seconds),
-        }).inserted_primary_key[0]
+        }).inserted_primary_key
     except IntegrityError:      # somebody else was faster, or the storage is gone
         raise exception.StorageIsSyncing(storage_id) from None
+    assert inserted is not None
+    run_id = int(inserted[0])
     connection.execute(sa.insert(sync_run_kinds), [
         {'run_id': run_id, 'kind': kind, 'position': position, 'state': 'pending', 'withheld': False}
         for position, kind in enumerate((STORAGE, *kinds))])
-    return int(run_id)
+    return run_id
 
 
 def claim(connection: sa.Connection, node: str, lease_seconds: float, limit: int) -> list[Claim]:

@@ -150,7 +150,7 @@ class Door:
             return self.call(storage_id, 'parse_alert', dict(alert), lane=Lane.INTERACTIVE, context=context)
         except (exception.IncompleteTrapInformation, exception.InvalidResults):
             raise
-        except Exception as error:      # noqa: BLE001  third-party code
+        except Exception as error:      # third-party code
             text = errors.translate(error, 'parse_alert', self._masker.mask).msg
             raise exception.InvalidResults(text) from None
 
@@ -209,9 +209,8 @@ class Door:
         with self._lock:
             self._under_way.add(future)
         started = time.monotonic()
-        thread = threading.Thread(target=self._execute, args=(array, generation, work, call_context, future), daemon=True,
-                                  name=f'driver-{method}-{array.storage_id[:8]}')
-        thread.start()
+        threading.Thread(target=self._execute, args=(array, generation, work, call_context, future),
+                         name=f'driver-{method}-{array.storage_id[:8]}', daemon=True).start()
         try:
             if self._stopped:
                 _settle(future, error=_stopping())
@@ -237,7 +236,7 @@ class Door:
         context.update_store()
         try:
             result = work(context)
-        except BaseException as error:      # noqa: BLE001  SystemExit from a driver must not pass for success
+        except BaseException as error:      # SystemExit from a driver must not pass for success
             if not isinstance(error, NotImplementedError | exception.DelfinException):
                 LOG.debug('driver of storage %s raised', array.storage_id, exc_info=True)
             in_time = _settle(future, error=error)
@@ -304,7 +303,7 @@ class Door:
     def _tell_quarantine(self, array: _Array) -> None:
         try:
             self._on_quarantine(array.storage_id, array.quarantine_ends)
-        except Exception:       # noqa: BLE001  a database that is away must not break the door
+        except Exception:       # a database that is away must not break the door
             LOG.warning('the quarantine of storage %s could not be noted', array.storage_id, exc_info=True)
 
     def _check_quarantine(self, array: _Array) -> None:

@@ -68,7 +68,7 @@ def call_without_instance(driver_class: type, name: str, storage_id: str, *args:
     """
     if not wants_instance(driver_class, name):
         return call(driver_class, name, *args)
-    bare = object.__new__(driver_class)
+    bare: Any = object.__new__(driver_class)
     bare.storage_id = storage_id
     try:
         return call(bare, name, *args)

@@ -87,7 +87,9 @@ class StorageDriver(abc.ABC):
         """Volumes (LUNs): `native_volume_id`, `name`, `status`, `type`, `wwn`, `native_storage_pool_id`, capacities."""
 
     def list_controllers(self, context: Any) -> Rows:
-        """Controllers: `native_controller_id`, `name`, `status`, `soft_version`, `cpu_info`, `memory_size`, `mgmt_ip`."""
+        """Controllers: `native_controller_id`, `name`, `status`, `soft_version`, `cpu_info`, `memory_size`, ….
+        `mgmt_ip` names the controller that sends traps from this address.
+        """
         raise NotImplementedError(_not_implemented('list_controllers'))
 
     def list_ports(self, context: Any) -> Rows:

@@ -48,7 +48,7 @@ def translate(error: BaseException, doing: str, mask: Callable[[str], str]) -> e
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:       # noqa: BLE001  a driver's own exception may be broken, too
+    except Exception:       # a driver's own exception may be broken, too
         return 'its text cannot be shown'
 
 
@@ -57,7 +57,7 @@ def _cleaned(error: exception.DelfinException, mask: Callable[[str], str]) -> ex
     try:
         arguments = [mask(str(argument)) for argument in error.error_args]
         clean = type(error)(*arguments, message=mask(error.msg)[:_TEXT_LIMIT])
-    except Exception:       # noqa: BLE001  a driver's subclass with a constructor of its own
+    except Exception:       # a driver's subclass with a constructor of its own
         return exception.StorageBackendException(mask(_text(error))[:_TEXT_LIMIT])
     return clean if _importable(type(error)) else _nearest(clean)
 

@@ -130,7 +130,7 @@ def _load(entry_point: EntryPoint) -> tuple[type | None, str | None]:
         driver_class = entry_point.load()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:      # noqa: BLE001
+    except BaseException as error:
         return None, f'{type(error).__name__}: {error}'.rstrip(': ')
     problem = _conformance(driver_class)
     return (None, problem) if problem else (driver_class, None)
@@ -144,10 +144,9 @@ def _conformance(driver_class: Any) -> str | None:
     abstract = sorted(set(getattr(driver_class, '__abstractmethods__', ())) | set(missing))
     if abstract:
         return f'the class lacks {", ".join(abstract)}'
-    wanted, _, _ = DRIVER_API.partition('.')
-    major, _, _ = str(getattr(driver_class, 'DRIVER_API', DRIVER_API)).partition('.')
-    if major != wanted:
-        return f'it is written for driver contract {driver_class.DRIVER_API}; this Delfin has {DRIVER_API}'
+    declared = str(getattr(driver_class, 'DRIVER_API', DRIVER_API))
+    if declared.partition('.')[0] != DRIVER_API.partition('.')[0]:
+        return f'it is written for driver contract {declared}; this Delfin has {DRIVER_API}'
     return None
 
 
@@ -161,7 +160,7 @@ def options_of(driver_class: type) -> Mapping[str, Mapping[str, Any]]:
     describe = getattr(driver_class, 'get_driver_options', None)
     try:
         options = describe() if describe else {}
-    except Exception as error:      # noqa: BLE001  third-party code
+    except Exception as error:      # third-party code
         LOG.warning('get_driver_options() of %s failed: %s', driver_class, error)
         return {}
     return options if isinstance(options, Mapping) else {}

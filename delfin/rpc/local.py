@@ -113,8 +113,9 @@ class LocalDriver(base.BaseDriver):
         self._bus = Bus()
 
     def send(self, target: oslo_messaging.Target, ctxt: dict[str, Any], message: dict[str, Any],
-             wait_for_reply: bool | None = None, timeout: float | None = None, call_monitor_timeout: float | None = None,
-             retry: int | None = None, transport_options: Any = None) -> Any:
+             wait_for_reply: bool | None = None, timeout: float | None = None,
+             call_monitor_timeout: float | None = None, retry: int | None = None,
+             transport_options: Any = None) -> Any:
         wire = jsonutils.dumps({'context': ctxt, 'message': message})
         box: Box[Any] | None = queue.SimpleQueue() if wait_for_reply else None
 

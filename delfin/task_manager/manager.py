@@ -78,7 +78,8 @@ class TaskManager:
                     raise exception.DriverCallTimeout('register', storage_id, int(seconds), message=(
                         'the array answered too late for the client that registers it; nothing was stored'))
         except BaseException as error:
-            LOG.warning('registering a storage with driver "%s %s" failed: %s', access['vendor'], access['model'], error)
+            LOG.warning('registering a storage with driver "%s %s" failed: %s', access['vendor'], access['model'],
+                        error)
             self.door.forget(storage_id)
             raise
         LOG.info('storage %s registered: %s %s, serial number %s', storage_id, values['vendor'], values['model'],

@@ -151,7 +151,7 @@ class Worker:
         except Interrupted as error:
             LOG.info('sync run %d of storage %s is put back: %s', claim.run_id, claim.storage_id, error)
             self._put_back(claim)
-        except Exception:       # noqa: BLE001  a worker must survive; the lease gives the run to the next taker
+        except Exception:       # a worker must survive; the lease gives the run to the next taker
             LOG.exception('sync run %d of storage %s stopped; it is taken up again in %d s', claim.run_id,
                           claim.storage_id, self._lease_seconds)
 

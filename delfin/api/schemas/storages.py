@@ -114,4 +114,4 @@ def _explain(error: fastjsonschema.JsonSchemaValueException) -> str:
         'maxLength': f'must have at most {limit} characters', 'pattern': f'must match {limit}',
         'maxProperties': f'must have at most {limit} fields',
     }
-    return f'{path} {sentences.get(rule, "is not valid")}.'
+    return f'{path} {sentences.get(str(rule), "is not valid")}.'

@@ -7,6 +7,7 @@ Migrations that were released call these functions, so what they produce must no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +15,7 @@ from alembic import op
 from delfin.db.sqlalchemy import types
 
 
-def storage_fk(**kwargs: bool) -> sa.Column:
+def storage_fk(**kwargs: Any) -> sa.Column[Any]:
     """The reference to the storage that a row belongs to."""
     return sa.Column('storage_id', types.uuid_text(), sa.ForeignKey('storages.id', ondelete='CASCADE'),
                      nullable=False, **kwargs)

@@ -6,6 +6,8 @@ The schema is changed by migrations only (`delfin/db/migrations`); a test compar
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from delfin.db.sqlalchemy import types
@@ -17,7 +19,7 @@ metadata = sa.MetaData()
 ROW_COLUMNS = ('id', 'storage_id', 'created_at', 'updated_at')
 
 
-def _column_type(column_type: ColumnType) -> sa.types.TypeEngine:
+def _column_type(column_type: ColumnType) -> sa.types.TypeEngine[Any]:
     if column_type is ColumnType.INTEGER:
         return sa.BigInteger()
     if column_type is ColumnType.BOOLEAN:
@@ -25,7 +27,7 @@ def _column_type(column_type: ColumnType) -> sa.types.TypeEngine:
     return types.text()
 
 
-def _storage_fk(**kwargs: bool) -> sa.Column:
+def _storage_fk(**kwargs: Any) -> sa.Column[Any]:
     return sa.Column('storage_id', types.uuid_text(), sa.ForeignKey('storages.id', ondelete='CASCADE'),
                      nullable=False, **kwargs)
 

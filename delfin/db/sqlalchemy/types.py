@@ -12,8 +12,11 @@ from sqlalchemy.dialects import mysql
 from delfin.kinds import TEXT_LENGTH
 
 # Ids and names compare byte by byte, trailing blanks included, as they already do on the other two engines.
-MARIADB_TABLE = {'mysql_charset': 'utf8mb4', 'mysql_collate': 'utf8mb4_nopad_bin', 'mysql_engine': 'InnoDB',
-                 'mariadb_charset': 'utf8mb4', 'mariadb_collate': 'utf8mb4_nopad_bin', 'mariadb_engine': 'InnoDB'}
+MARIADB_TABLE: dict[str, Any] = {
+    f'{dialect}_{name}': value
+    for dialect in ('mysql', 'mariadb')
+    for name, value in (('charset', 'utf8mb4'), ('collate', 'utf8mb4_nopad_bin'), ('engine', 'InnoDB'))
+}
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):

@@ -32,9 +32,9 @@ Key = tuple[str, ...]
 
 
 class Rejected(Exception):
-    """The row cannot be stored. `key` is set when it is still known which row it was meant to be."""
+    """The row cannot be stored. `key` tells which row it was meant to be; it is empty when that is unknown."""
 
-    def __init__(self, key: Key | None = None) -> None:
+    def __init__(self, key: Key = ()) -> None:
         super().__init__()
         self.key = key
 
@@ -63,7 +63,7 @@ class RowReader:
             for name in row.keys() - self._known:
                 found.add(code.UNKNOWN_KEY, column=text_of(name), example=None)
             values['fingerprint'] = fingerprint(values)
-        except Exception as error:      # noqa: BLE001  values are objects of third-party code
+        except Exception as error:      # values are objects of third-party code
             found.add(code.ROW_UNREADABLE, example=f'{key[0]}: {type(error).__name__}')
             raise Rejected(key) from None
         return key, values

@@ -69,10 +69,9 @@ def compare(spec: Table, rows: Iterable[Any], stored: dict[Key, resources.Stored
             key, values = reader.read(row, found)
         except Rejected as rejected:
             counts.rejected += 1
-            known = stored.get(rejected.key) if rejected.key else None
-            if known is not None and rejected.key not in seen:
-                seen.add(rejected.key)      # type: ignore[arg-type]  known implies a key
-                difference.stale.append(known.id)
+            if rejected.key in stored and rejected.key not in seen:
+                seen.add(rejected.key)
+                difference.stale.append(stored[rejected.key].id)
                 counts.stale += 1
             continue
         if key in seen:

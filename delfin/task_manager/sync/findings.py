@@ -52,6 +52,6 @@ def _shown(example: Any) -> str | None:
         return None
     try:
         text = str(example)
-    except Exception:       # noqa: BLE001  objects of drivers
+    except Exception:       # objects of drivers
         text = f'<{type(example).__name__}>'
     return text[:_EXAMPLE_LENGTH].encode('utf-8', 'replace').decode('utf-8').replace('\0', '')

@@ -109,7 +109,7 @@ class Inventory:
                             hopeless=isinstance(error, _HOPELESS))
         except (RunLost, OperationalError, InterfaceError):
             raise
-        except Exception:       # noqa: BLE001  our own bug or a value no database takes: this kind fails, not the run
+        except Exception:       # our own bug or a value no database takes: this kind fails, not the run
             LOG.exception('sync of %s of storage %s failed', name, taken.storage_id)
             result = Result('failed', counts, found, error='internal error; see the log of the task service')
         self._record(taken, name, {
