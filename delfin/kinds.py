@@ -153,6 +153,13 @@ class Kinds:
         """Names in sync order."""
         return tuple(self._by_name)
 
+    def table(self, name: str) -> Table:
+        """The table called `name`, of a kind or a relation; KeyError if there is none."""
+        for table in self.tables():
+            if table.name == name:
+                return table
+        raise KeyError(name)
+
     def tables(self) -> Iterator[Table]:
         """Every table of every kind, relations included."""
         for kind in self:

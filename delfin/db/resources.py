@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from delfin.db.engine import now
 from delfin.db.sqlalchemy import models
 from delfin.db.sqlalchemy.models import storages
-from delfin.kinds import Kind, Table
+from delfin.kinds import KINDS, Kind, Table
 
 Key = tuple[str, ...]
 T = TypeVar('T')
@@ -60,7 +60,7 @@ def _add_members(connection: sa.Connection, kind: Kind, rows: Sequence[dict[str,
     """Fill the lists of member ids: one query for a page of rows of any number of storages."""
     for members in kind.members:
         found: dict[tuple[str, str], list[str]] = defaultdict(list)
-        table = models.metadata.tables[members.table]
+        table = models.table(KINDS.table(members.table))
         wanted = {(row['storage_id'], row[kind.native_id]) for row in rows}
         if wanted:
             group, member = table.c[members.key_column], table.c[members.member_column]

@@ -25,12 +25,12 @@ class NeedsInstance(Exception):
 def resolve(target: Any, name: str) -> Callable[..., Any]:
     """The callable `name` of a driver instance or class, ready for the arguments of the contract.
 
-    AttributeError if there is none.
+    NotImplementedError if there is none: the driver was written before the method, or without our base class.
     """
     owner = target if inspect.isclass(target) else type(target)
     raw = inspect.getattr_static(owner, name, None)
-    if raw is None:
-        return getattr(target, name)
+    if raw is None and not hasattr(target, name):
+        raise NotImplementedError(f'{owner.__name__} has no {name}()')
     if isinstance(raw, staticmethod):
         return raw.__func__
     if isinstance(raw, classmethod):

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drivers that cannot be loaded; see setup.py."""
