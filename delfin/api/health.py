@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception
 from delfin.api.backend import BACKEND, Backend
+from delfin.api.middleware import HEALTH_PATHS
 from delfin.common import json
 from delfin.context import get_admin_context
 from delfin.service import first_line
@@ -25,13 +26,13 @@ def health_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     def make(app: App) -> App:
         @webob.dec.wsgify
         def health(request: webob.Request) -> webob.Response:
-            if request.method in ('GET', 'HEAD') and request.path == '/healthcheck':
+            if request.path not in HEALTH_PATHS or request.method not in ('GET', 'HEAD'):
+                return request.get_response(app)
+            if request.path == '/healthcheck':
                 return _answer(200, {'status': _OK})
-            if request.method in ('GET', 'HEAD') and request.path == '/readiness':
-                checks = readiness(request.environ[BACKEND])
-                ready = all(result == _OK for result in checks.values())
-                return _answer(200 if ready else 503, {'status': _OK if ready else 'not ready', **checks})
-            return request.get_response(app)
+            checks = readiness(request.environ[BACKEND])
+            ready = all(result == _OK for result in checks.values())
+            return _answer(200 if ready else 503, {'status': _OK if ready else 'not ready', **checks})
         return health
     return make
 

@@ -24,6 +24,7 @@ App = Callable[..., Any]
 
 REQUEST_ID = 'X-Request-Id'
 _PEER_REQUEST_ID = 'x-compute-request-id'       # the name that clients of SODA Delfin read
+HEALTH_PATHS = ('/healthcheck', '/readiness')        # asked every few seconds: no news in the log
 CONTEXT = 'delfin.context'
 _GOOD_ID = re.compile(r'[A-Za-z0-9._-]{1,64}')
 
@@ -41,8 +42,10 @@ def request_id_factory(global_conf: dict[str, str], **local_conf: str) -> Callab
             request.environ[CONTEXT] = context
             answer = request.get_response(app)
             answer.headers[REQUEST_ID] = answer.headers[_PEER_REQUEST_ID] = context.request_id
-            LOG.info('%s %s %s %d %d bytes %.1f ms', request.client_addr, request.method, _printable(request.path),
-                     answer.status_int, answer.content_length or 0, (time.monotonic() - started) * 1000)
+            level = logging.DEBUG if request.path in HEALTH_PATHS else logging.INFO
+            LOG.log(level, '%s %s %s %d %d bytes %.1f ms', request.remote_addr, request.method,
+                    _printable(request.path), answer.status_int, answer.content_length or 0,
+                    (time.monotonic() - started) * 1000)
             return answer
         return request_id
     return make

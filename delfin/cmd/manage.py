@@ -24,7 +24,10 @@ PROG = 'delfin-manage'
 
 def db_upgrade(conf: cfg.ConfigOpts) -> str:
     """Create the tables, or bring them to the version of this Delfin."""
-    before, after = Schema(service.open_database(conf)).upgrade()
+    database = service.open_database(conf)
+    if database.sqlite_file is not None:
+        database.sqlite_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before, after = Schema(database).upgrade()
     return f'database is at version {after} already' if before == after else (
         f'database upgraded from {"empty" if before is None else "version " + before} to version {after}')
 

@@ -364,6 +364,15 @@ class TestState:
         state.forget(checkout)
         assert not checkout.state.exists()
 
+    def test_a_key_kept_elsewhere(self, checkout: Checkout, tmp_path: Path) -> None:
+        checkout.state.mkdir()
+        made = State(checkout.state)
+        made.conf.write_text(f'[secrets]\nkey_file = {tmp_path}/$$safe/key\n')
+        assert not made.has_key()
+        (tmp_path / '$safe').mkdir()
+        (tmp_path / '$safe' / 'key').touch()
+        assert made.has_key()
+
     def test_broken_configuration(self, checkout: Checkout) -> None:
         checkout.state.mkdir()
         made = State(checkout.state)

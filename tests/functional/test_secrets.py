@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No password in database, logs or answers: in clear, base64, percent-encoded or JSON-escaped, with DEBUG logging on."""
+"""No password in database, logs or answers: plain, base64, percent-encoded or JSON-escaped, with DEBUG logging on."""
 
 from __future__ import annotations
 

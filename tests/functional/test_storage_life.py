@@ -143,7 +143,7 @@ def test_sync_all_syncs_every_storage(delfin: Client, storage: dict) -> None:
 
 
 def test_an_unknown_driver_is_not_found(delfin: Client) -> None:
-    for vendor, model in (('nobody', 'nothing'), ('os', 'path'), ('../../etc', 'passwd'), ('fake_storage', 'FAKE_DRIVER')):
+    for vendor, model in (('nobody', 'nothing'), ('os', 'path'), ('../../etc', 'x'), ('fake_storage', 'FAKE_DRIVER')):
         error = delfin.post('/v1/storages', {**fake(), 'vendor': vendor, 'model': model}, 404)
         assert error['error_code'] == 'StorageDriverNotFound'
 

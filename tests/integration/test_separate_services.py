@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from delfin.db import Database, storages
 from tests.engines import MariaDB, PostgreSQL, RabbitMQ
 from tests.services import Client, Process, Site, fake, wait_for
 
@@ -41,7 +41,8 @@ def delfin(services: dict[str, Process]) -> Client:
 def test_a_storage_lives_its_life_over_broker_and_database(delfin: Client) -> None:
     storage = delfin.register_fake(9400, volumes='2500')
     assert storage['sync_status'] == 'SYNCED'
-    pages = [delfin.get('/v1/volumes', storage_id=storage['id'], offset=offset)['volumes'] for offset in (0, 1000, 2000)]
+    pages = [delfin.get('/v1/volumes', storage_id=storage['id'], offset=offset)['volumes']
+             for offset in (0, 1000, 2000)]
     assert [len(page) for page in pages] == [1000, 1000, 500]
     ids = {row['id'] for page in pages for row in page}
     assert delfin.sync(storage['id'])['state'] == 'done'
@@ -75,8 +76,6 @@ def test_without_a_task_service_calls_are_refused_and_work_waits(services: dict[
 
 
 def test_no_password_is_in_the_messages_or_the_database(delfin: Client, site: Site) -> None:
-    from delfin.db import Database, storages
-
     storage = delfin.register_fake(9404)
     with Database(site.database).read() as connection:
         assert 'demo-Passw0rd!' not in repr(storages.access(connection, storage['id']))

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 import webob
@@ -16,9 +15,9 @@ from delfin.api.schemas.storages import registration
 from delfin.db import engine, runs, storages
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Column
 
-LOG = logging.getLogger(__name__)
-
 _COLUMNS = (Column('id'), *STORAGE_COLUMNS)
+# The task service must store a registration so much earlier than the API gives up.
+_ANSWER_SECONDS = 3
 _SYNC_STATUS = {'pending': 'SYNCING', 'running': 'SYNCING', 'failed': 'FAILED'}
 
 
@@ -52,12 +51,19 @@ class StorageController:
         storage_id = str(uuid.uuid4())
         # All extra attributes travel sealed; the task service knows which of them its driver calls secret.
         sealed = access.seal(body, storage_id, request.backend.keyring, lambda name: True)
+        seconds = max(1, request.backend.conf.rpc.timeout_seconds - _ANSWER_SECONDS)
         with request.backend.database.read() as connection:
-            deadline = engine.now(connection) + timedelta(seconds=request.backend.conf.rpc.timeout_seconds)
-        request.backend.tasks.register_storage(request.context, storage_id, sealed,
-                                             deadline.astimezone(UTC).isoformat())
+            deadline = engine.now(connection) + timedelta(seconds=seconds)
+        failure: exception.ServiceUnavailable | None = None
+        try:
+            request.backend.tasks.register_storage(request.context, storage_id, sealed, deadline.isoformat())
+        except exception.ServiceUnavailable as error:
+            failure = error         # perhaps only the answer was lost: by now the deadline decides, look
         with request.backend.database.read() as connection:
-            row = storages.get(connection, storage_id)
+            try:
+                row = storages.get(connection, storage_id)
+            except exception.StorageNotFound:
+                raise failure or exception.StorageNotFound(storage_id) from None
         return wsgi.answer(201, view(row), {'Location': f'/v1/storages/{storage_id}'})
 
     def delete(self, request: wsgi.Request, id: str) -> webob.Response:
