@@ -39,7 +39,18 @@ ABANDONED_BEFORE_QUARANTINE = 2
 ABANDONED_AT_MOST = 8
 
 
-Work = Callable[[RequestContext], Any]
+LOGOUT_SECONDS = 10
+
+
+@dataclass
+class _Call:
+    """What the body of a call is given: the context for the driver; it notes the instance it works with."""
+
+    context: RequestContext
+    driver: Any = None
+
+
+Work = Callable[[_Call], Any]
 
 
 class Lane(enum.IntEnum):
@@ -120,9 +131,9 @@ class Door:
         """
         array = self._array(storage_id)
 
-        def work(call_context: RequestContext) -> Any:
-            driver = self._driver(array)
-            return calling.materialise(calling.call(driver, method, call_context, *args, **kwargs))
+        def work(call: _Call) -> Any:
+            call.driver = self._driver(array)
+            return calling.materialise(calling.call(call.driver, method, call.context, *args, **kwargs))
 
         return self._run(array, method, work, lane, context, timeout_seconds)
 
@@ -134,9 +145,9 @@ class Door:
         """
         array = self._array(storage_id)
 
-        def work(call_context: RequestContext) -> Any:
-            driver = self._driver(array, access)
-            return calling.call(driver, 'get_storage', call_context)
+        def work(call: _Call) -> Any:
+            call.driver = self._driver(array, access)
+            return calling.call(call.driver, 'get_storage', call.context)
 
         return self._run(array, 'get_storage', work, Lane.INTERACTIVE, context, timeout_seconds)
 
@@ -164,8 +175,8 @@ class Door:
             driver = array.driver
         if driver is not None and tell_driver:
             try:
-                self._run(array, 'delete_storage', lambda context: calling.call(driver, 'delete_storage', context),
-                          Lane.INTERACTIVE, None, None)
+                self._run(array, 'delete_storage', lambda call: calling.call(driver, 'delete_storage', call.context),
+                          Lane.INTERACTIVE, None, LOGOUT_SECONDS)
             except (exception.DelfinException, NotImplementedError) as error:
                 LOG.warning('delete_storage of storage %s failed: %s', storage_id, error)
         self.reset(storage_id)
@@ -204,12 +215,12 @@ class Door:
         seconds = self._limits.deadline(lane) if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + seconds
         generation = self._take_turn(array, method, lane, deadline, seconds)
-        call_context = _context_for(context, array.storage_id)
+        call = _Call(_context_for(context, array.storage_id))
         future: Future[Any] = Future()
         with self._lock:
             self._under_way.add(future)
         started = time.monotonic()
-        threading.Thread(target=self._execute, args=(array, generation, work, call_context, future),
+        threading.Thread(target=self._execute, args=(array, generation, work, call, future),
                          name=f'driver-{method}-{array.storage_id[:8]}', daemon=True).start()
         try:
             if self._stopped:
@@ -230,12 +241,11 @@ class Door:
             raise NotImplementedError(self._masker.mask(str(error)))
         raise errors.translate(error, method, self._masker.mask)
 
-    def _execute(self, array: _Array, generation: int, work: Work, context: RequestContext,
-                 future: Future[Any]) -> None:
+    def _execute(self, array: _Array, generation: int, work: Work, call: _Call, future: Future[Any]) -> None:
         """The body of a call's thread."""
-        context.update_store()
+        call.context.update_store()
         try:
-            result = work(context)
+            result = work(call)
         except BaseException as error:      # SystemExit from a driver must not pass for success
             if not isinstance(error, NotImplementedError | exception.DelfinException):
                 LOG.debug('driver of storage %s raised', array.storage_id, exc_info=True)
@@ -251,6 +261,8 @@ class Door:
                 self._end_quarantine(array)
                 LOG.info('an abandoned call to storage %s returned', array.storage_id)
             array.changed.notify_all()
+        if not in_time and call.driver is not None and not self._stopped:
+            _log_out(call)
 
     def _take_turn(self, array: _Array, method: str, lane: Lane, deadline: float, seconds: float) -> int:
         """Wait until the array takes another call; the generation of the instance that will serve it."""
@@ -344,6 +356,14 @@ def _drop_driver(array: _Array) -> None:
     array.driver = None
     array.generation += 1
     array.running = 0
+
+
+def _log_out(call: _Call) -> None:
+    """The instance of an abandoned call is nobody's any more; its session at the array should not stay open."""
+    try:
+        calling.call(call.driver, 'delete_storage', call.context)
+    except Exception:       # third-party code, and nobody waits for it
+        LOG.debug('an abandoned driver could not log out', exc_info=True)
 
 
 def _settle(future: Future[Any], *, result: Any = None, error: BaseException | None = None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
@@ -40,7 +41,7 @@ class TaskManager:
         self._keyring = keyring
         self._drivers = drivers
         self.door = Door(drivers, self._load_access, limits=_limits(conf), masker=masker,
-                         verify=conf.drivers.ca_path or True, on_quarantine=self._note_quarantine)
+                         verify=_verify(conf), on_quarantine=self._note_quarantine)
         self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker))
 
     # --- RPC ---
@@ -102,6 +103,14 @@ class TaskManager:
 
     def _note_quarantine(self, storage_id: str, until: datetime | None) -> None:
         storages.set_quarantine(self._database, storage_id, until.astimezone(UTC) if until else None)
+
+
+def _verify(conf: cfg.ConfigOpts) -> bool | str:
+    """What drivers are told about certificates: verify them, with the system's CAs or the configured ones."""
+    path = conf.drivers.ca_path
+    if path and not Path(path).exists():
+        raise exception.InvalidConfiguration(f'[drivers] ca_path: {path} does not exist')
+    return path or True
 
 
 def _limits(conf: cfg.ConfigOpts) -> Limits:
