@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver: which commands each kind needs, and what to make of a tool that is missing or may not look.
+
+A missing tool means that the machine does not have the kind (`NotImplementedError`); a tool that fails is an error. A
+list is complete or not given at all, with one stated exception: without root, LVM is seen through its active volumes.
+Every method takes a small, constant number of commands, however large the machine is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from delfin.drivers.driver import Row, StorageDriver
+from delfin.drivers.linux import access, block, btrfs, host, lvm, mounts, network, shares
+from delfin.drivers.linux.block import Tree
+from delfin.drivers.linux.mounts import Mount
+from delfin.drivers.linux.pools import FILES as POOL_FILES
+from delfin.drivers.linux.pools import Pools
+from delfin.drivers.linux.runner import ToolMissing
+
+T = TypeVar('T')
+
+_ACCESS_SECTIONS = ('ssh', 'cli')
+_FINDMNT_FOUND_NOTHING = 1
+
+
+class LinuxHostDriver(StorageDriver):
+    """`linux host`. Access: `cli` with the host localhost for this machine, `ssh` for any."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._runner = access.open_runner(kwargs)
+
+    # --- session ---
+
+    def reset_connection(self, context: Any, **kwargs: Any) -> None:
+        """Drop the session; with new access information, the next command uses that."""
+        runner = access.open_runner(kwargs) if any(kwargs.get(name) for name in _ACCESS_SECTIONS) else self._runner
+        self._runner.close()
+        self._runner = runner
+
+    def delete_storage(self, context: Any) -> None:
+        """Log out."""
+        self._runner.close()
+
+    # --- inventory ---
+
+    def get_storage(self, context: Any) -> Row:
+        """The machine. Raw capacity is that of all disks; total, used and free are those of all local filesystems, as
+        `df` shows them. (Pools overlap with filesystems and partitions, so nothing sensible can be summed there.)
+        """
+        files = self._runner.read_files(*host.IDENTITY_FILES)
+        tree, found = _if_installed(self._tree), _if_installed(self._mounts)
+        return host.storage_row(
+            files,
+            raw_capacity=sum(disk.top.size for disk in block.disks(tree)) if tree is not None else None,
+            capacities=mounts.capacities(found) if found is not None else None,
+            notes=[lvm.NOTE] if self._lvm_is_hidden() else [])
+
+    def list_controllers(self, context: Any) -> list[Row]:
+        """One row: the machine."""
+        return [host.controller_row(self._runner.read_files(*host.CONTROLLER_FILES), self._management_address())]
+
+    def list_disks(self, context: Any) -> list[Row]:
+        """Physical disks, each once however many paths lead to it."""
+        with _needed_for('list_disks'):
+            tree = self._tree()
+            links = self._runner.links(block.LINK_DIRECTORY)
+        files = self._runner.read_files(*POOL_FILES, *block.FILES)
+        found = Pools(files, tree)
+        members = found.of_members(_if_installed(lambda: self._lvm_report(lvm.MEMBERS_COMMAND, 'pv')))
+        return block.disk_rows(tree, files, links, members, found.spares)
+
+    def list_storage_pools(self, context: Any) -> list[Row]:
+        """LVM volume groups, md arrays and mounted btrfs filesystems."""
+        with _needed_for('list_storage_pools'):
+            found = self._pools(self._tree())
+            groups = _if_installed(lambda: self._group_rows(found))
+        if groups is None and found.arrays is None and found.filesystems is None:
+            raise NotImplementedError('list_storage_pools: the machine has no LVM tools, no md and no btrfs')
+        mounted = (_if_installed(self._mounts) or []) if found.filesystems else []
+        return (groups or []) + found.array_rows() + btrfs.pool_rows(found.filesystems or (), mounted)
+
+    def list_volumes(self, context: Any) -> list[Row]:
+        """LVM logical volumes and partitions."""
+        with _needed_for('list_volumes'):
+            tree = self._tree()
+        found = self._pools(tree)
+        volumes = _if_installed(lambda: self._volume_rows(found)) or []
+        return volumes + block.partition_rows(tree, found.of_volumes)
+
+    def list_filesystems(self, context: Any) -> list[Row]:
+        """Mounted local filesystems, each once however often it is mounted."""
+        with _needed_for('list_filesystems'):
+            found = self._mounts()
+        tree = _if_installed(self._tree) or Tree(())
+        files = self._runner.read_files(*POOL_FILES, *mounts.ERROR_FILES)
+        errors = mounts.recorded_errors(files)
+
+        def errors_of(mount: Mount) -> int:
+            device = tree.by_number.get(mount.number)
+            return errors.get(device.kname if device is not None else mount.source.rpartition('/')[2], 0)
+
+        return mounts.filesystem_rows(found, Pools(files, tree).of_mount, errors_of)
+
+    def list_shares(self, context: Any) -> list[Row]:
+        """NFS exports and Samba shares."""
+        files = self._runner.read_files(*shares.FILES, mounts.MOUNTINFO)
+        exported, samba = shares.exports(files), _if_installed(self._samba_shares)
+        if exported is None and samba is None:
+            raise NotImplementedError('list_shares: the machine has neither an NFS nor a Samba server')
+        points = mounts.mount_points(files.get(mounts.MOUNTINFO, ''))
+        found = mounts.filesystems(_if_installed(self._mounts) or [])
+        paths = [export.path for export in exported or ()] + [share.get('path', '') for share in (samba or {}).values()]
+        filesystem_of = {path: mounts.filesystem_of(path, points, found) for path in paths if path.startswith('/')}
+        return shares.export_rows(exported or [], filesystem_of) + shares.samba_rows(samba or {}, filesystem_of)
+
+    def list_ports(self, context: Any) -> list[Row]:
+        """Network ports: physical ones, and the bonds, VLANs and bridges over them."""
+        with _needed_for('list_ports'):
+            interfaces = network.parse(self._runner.run(network.COMMAND).require())
+        files = self._runner.read_files(*network.FILES, *host.IDENTITY_FILES)
+        return network.port_rows(interfaces, files, parent=host.serial_number(files))
+
+    # --- alerts (to come) ---
+
+    def add_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
+        """Nothing to do: a Linux host sends no traps by itself."""
+
+    def remove_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
+        """Nothing to do."""
+
+    def list_alerts(self, context: Any, query_para: Mapping[str, Any] | None = None) -> list[Row]:
+        """Not implemented yet."""
+        raise NotImplementedError('Driver API list_alerts() is not Implemented')
+
+    def clear_alert(self, context: Any, sequence_number: str) -> None:
+        """Not implemented yet."""
+        raise NotImplementedError('Driver API clear_alert() is not Implemented')
+
+    # --- facts ---
+
+    def _tree(self) -> Tree:
+        return block.parse(self._runner.run(block.COMMAND).require())
+
+    def _mounts(self) -> list[Mount]:
+        found = self._runner.run(mounts.COMMAND)
+        nothing = found.status == _FINDMNT_FOUND_NOTHING and not found.stderr
+        return [] if nothing else mounts.parse(found.require())
+
+    def _pools(self, tree: Tree) -> Pools:
+        return Pools(self._runner.read_files(*POOL_FILES), tree)
+
+    def _lvm_report(self, command: tuple[str, ...], section: str) -> list[dict[str, Any]] | None:
+        """The rows of an LVM report; None if the tool says that it could not look for want of rights."""
+        found = self._runner.run(command)
+        return None if lvm.could_not_look(found) else lvm.report(found, section)
+
+    def _lvm_is_hidden(self) -> bool:
+        found = _if_installed(lambda: self._runner.run(lvm.GROUPS_COMMAND))
+        return found is not None and lvm.could_not_look(found)
+
+    def _group_rows(self, found: Pools) -> list[Row]:
+        groups = self._lvm_report(lvm.GROUPS_COMMAND, 'vg')
+        volumes = self._lvm_report(lvm.VOLUMES_COMMAND, 'lv') if groups else []
+        if groups is None or volumes is None:
+            return lvm.active_group_rows(found.active_volumes)
+        return lvm.group_rows(groups, volumes)
+
+    def _volume_rows(self, found: Pools) -> list[Row]:
+        volumes = self._lvm_report(lvm.VOLUMES_COMMAND, 'lv')
+        return lvm.active_volume_rows(found.active_volumes) if volumes is None else lvm.volume_rows(volumes)
+
+    def _samba_shares(self) -> dict[str, dict[str, str]]:
+        # testparm comes with the client's tools as well; without the server its shares are not served.
+        self._runner.run(shares.SAMBA_SERVER_COMMAND)
+        return shares.samba_shares(self._runner.run(shares.SAMBA_COMMAND).require())
+
+    def _management_address(self) -> str | None:
+        """The address we reach the machine at, unless that is a name or a loopback address: then that of the interface
+        of the default route.
+        """
+        if self._runner.address is not None and _is_routable(self._runner.address):
+            return self._runner.address
+        return _if_installed(self._default_address)
+
+    def _default_address(self) -> str | None:
+        routes = self._runner.run(network.ROUTE_COMMAND).require()
+        return network.default_address(routes, network.parse(self._runner.run(network.COMMAND).require()))
+
+
+def _is_routable(address: str) -> bool:
+    try:
+        return not ipaddress.ip_address(address).is_loopback
+    except ValueError:      # a name
+        return False
+
+
+def _if_installed(read: Callable[[], T]) -> T | None:
+    """What `read` returns; None if its tool does not exist on the machine."""
+    try:
+        return read()
+    except ToolMissing:
+        return None
+
+
+@contextmanager
+def _needed_for(method: str) -> Iterator[None]:
+    """Turn a missing tool into "not supported"."""
+    try:
+        yield
+    except ToolMissing as missing:
+        raise NotImplementedError(f'{method}: {missing}') from missing
