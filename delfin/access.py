@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from delfin import cryptor
@@ -26,19 +26,25 @@ SECRET_FIELDS = frozenset({'password', 'private_key', 'passphrase'})
 EXTRA = 'extra_attributes'
 
 # Attributes of drivers that do not say which of theirs are secret.
-_SECRET_NAME = re.compile(r'passw|passphrase|secret|token|credential|private_?key|api_?key|community', re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r'passw|passphrase|secret|token|credential|private[-_. ]?key|api[-_. ]?key|community', re.IGNORECASE)
 
 
-def secret_attributes(options: Mapping[str, Mapping[str, Any]], names: Collection[str]) -> set[str]:
-    """Which extra attributes are stored encrypted: those the driver declares secret, and those that sound like it."""
+def secret_attributes(options: Mapping[str, Mapping[str, Any]],
+                      attributes: Mapping[str, Any] | None) -> set[str]:
+    """Which extra attributes are stored encrypted: those the driver declares secret, and those that sound like it.
+
+    (And texts that look sealed: stored as they are, they would be taken for what they are not.)
+    """
     declared = {name for name, option in options.items() if option.get('secret')}
-    return {name for name in names if name in declared or (name not in options and _SECRET_NAME.search(name))}
+    return {name for name, value in (attributes or {}).items()
+            if name in declared or (name not in options and _SECRET_NAME.search(name)) or is_sealed(value)}
 
 
 def seal(access: Mapping[str, Any], storage_id: str, keyring: Keyring, extra: Callable[[str], bool]) -> Access:
     """Encrypt the secret fields of all sections and the extra attributes that `extra(name)` selects."""
     def change(value: str, *field: str) -> str:
-        return value if is_sealed(value) else keyring.seal(value, place(storage_id, *field))
+        return keyring.seal(value, place(storage_id, *field))
     return _map(access, change, extra)
 
 
@@ -53,8 +59,7 @@ def for_driver(access: Mapping[str, Any], storage_id: str, options: Mapping[str,
     """Keyword arguments for a driver's constructor, from the open form."""
     arguments = _map(access, lambda value, *field: cryptor.encode(value),
                      lambda name: bool(options.get(name, {}).get('secret')))
-    arguments = {name: value for name, value in arguments.items()
-                 if name not in ACCESS_TYPE or value}       # sections that were never set are absent
+    arguments = {name: value for name, value in arguments.items() if value}     # what was never given is absent
     arguments['storage_id'] = storage_id
     return arguments
 
@@ -66,7 +71,7 @@ def secrets(access: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]])
     def note(value: str, *field: str) -> str:
         found.append(value)
         return value
-    names = secret_attributes(options, (access.get(EXTRA) or {}).keys())
+    names = secret_attributes(options, access.get(EXTRA))
     _map(access, note, lambda name: name in names)
     return found
 

@@ -91,16 +91,18 @@ class Keyring:
         """Put a new key at the head of the file; the key's id."""
         key_id, key = new_key()
         with self._lock:
-            self._keys = {key_id: key, **self._keys}
-            write_key_file(self._path, self._keys)
+            self._write({key_id: key, **self._keys})
         return key_id
 
     def keep_only_newest(self) -> None:
         """Drop all older keys from the file, once nothing is sealed with them."""
         with self._lock:
             key_id = next(iter(self._keys))
-            self._keys = {key_id: self._keys[key_id]}
-            write_key_file(self._path, self._keys)
+            self._write({key_id: self._keys[key_id]})
+
+    def _write(self, keys: dict[str, bytes]) -> None:
+        write_key_file(self._path, keys)
+        self._keys, self._loaded = keys, self._stamp()      # only now: a key that is not on disk must not be used
 
     def _key(self, key_id: str) -> bytes | None:
         if key_id not in self._keys:

@@ -9,6 +9,8 @@ import webob
 
 from delfin import exception
 from delfin.common import json
+from delfin.common.text import clean, printable
+from delfin.kinds import BIGINT_MAX
 
 # First match wins. Exceptions that are not listed are 500: our own bugs, or not yet thought about.
 _STATUS: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
@@ -47,7 +49,7 @@ def response(error: exception.DelfinException, request_id: str) -> webob.Respons
     status = status_of(error)
     result = webob.Response(status=status, content_type='application/json', charset='UTF-8')
     result.body = json.dumps({
-        'error_code': error.error_code, 'error_msg': error.msg,
+        'error_code': error.error_code, 'error_msg': clean(error.msg),
         'error_args': [_plain(argument) for argument in error.error_args], 'request_id': request_id})
     if status == 503:
         result.headers['Retry-After'] = str(_RETRY_AFTER_SECONDS)
@@ -57,4 +59,4 @@ def response(error: exception.DelfinException, request_id: str) -> webob.Respons
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return value if isinstance(value, bool | int | float | None) and abs(value or 0) <= BIGINT_MAX else printable(value)

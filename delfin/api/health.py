@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception
 from delfin.api.backend import BACKEND, Backend
-from delfin.api.middleware import HEALTH_PATHS
+from delfin.api.middleware import HEALTH_PATHS, path_of
 from delfin.common import json
 from delfin.context import get_admin_context
 from delfin.service import first_line
@@ -26,9 +26,9 @@ def health_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     def make(app: App) -> App:
         @webob.dec.wsgify
         def health(request: webob.Request) -> webob.Response:
-            if request.path not in HEALTH_PATHS or request.method not in ('GET', 'HEAD'):
+            if path_of(request) not in HEALTH_PATHS or request.method not in ('GET', 'HEAD'):
                 return request.get_response(app)
-            if request.path == '/healthcheck':
+            if path_of(request) == '/healthcheck':
                 return _answer(200, {'status': _OK})
             checks = readiness(request.environ[BACKEND])
             ready = all(result == _OK for result in checks.values())

@@ -11,12 +11,11 @@ from typing import Any
 
 import webob
 import webob.dec
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from delfin import exception
 from delfin.api import errors
 from delfin.context import RequestContext
+from delfin.db import is_away
 
 LOG = logging.getLogger(__name__)
 
@@ -42,9 +41,9 @@ def request_id_factory(global_conf: dict[str, str], **local_conf: str) -> Callab
             request.environ[CONTEXT] = context
             answer = request.get_response(app)
             answer.headers[REQUEST_ID] = answer.headers[_PEER_REQUEST_ID] = context.request_id
-            level = logging.DEBUG if request.path in HEALTH_PATHS else logging.INFO
-            LOG.log(level, '%s %s %s %d %d bytes %.1f ms', request.remote_addr, request.method,
-                    _printable(request.path), answer.status_int, answer.content_length or 0,
+            level = logging.DEBUG if path_of(request) in HEALTH_PATHS else logging.INFO
+            LOG.log(level, '%s %s %s %d %d bytes %.1f ms', request.remote_addr, _printable(request.method),
+                    _printable(path_of(request)), answer.status_int, answer.content_length or 0,
                     (time.monotonic() - started) * 1000)
             return answer
         return request_id
@@ -61,20 +60,25 @@ def faults_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
                 return request.get_response(app)
             except exception.DelfinException as error:
                 if errors.status_of(error) == 500:
-                    LOG.error('%s %s failed: %s', request.method, _printable(request.path), error.msg)
+                    LOG.error('%s %s failed: %s', _printable(request.method), _printable(path_of(request)), error.msg)
                 return errors.response(error, request_id)
-            except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-                LOG.error('the database cannot be used: %s', str(error).splitlines()[0])
-                return errors.response(exception.ServiceUnavailable(
-                    'the database cannot be reached; try again later'), request_id)
-            except Exception:       # the last net: our own bugs
-                LOG.exception('%s %s failed', request.method, _printable(request.path))
+            except Exception as error:      # the last net: our own bugs
+                if is_away(error):
+                    LOG.error('the database cannot be used: %s', str(error).splitlines()[0])
+                    return errors.response(exception.ServiceUnavailable(
+                        'the database cannot be reached; try again later'), request_id)
+                LOG.exception('%s %s failed', _printable(request.method), _printable(path_of(request)))
                 return errors.response(exception.DelfinException(
                     message='An internal error occurred. The log names it under the request id.'), request_id)
         return faults
     return make
 
 
-def _printable(path: str) -> str:
-    """A path that cannot forge a log line."""
-    return path[:200].encode('unicode_escape').decode('ascii')
+def path_of(request: webob.Request) -> str:
+    """The path as it came, whatever bytes it is made of (WebOb's own insists on UTF-8)."""
+    return str(request.environ.get('PATH_INFO', ''))
+
+
+def _printable(text: str) -> str:
+    """Text of a client that cannot forge a log line."""
+    return text[:200].encode('unicode_escape').decode('ascii')

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -158,7 +159,11 @@ def load(argv: Sequence[str], prog: str, conf: cfg.ConfigOpts = CONF, **kwargs: 
         raise exception.InvalidConfiguration(
             f'configuration file not readable: {", ".join(error.config_files)}; run as its owner') from None
     except cfg.ConfigFileParseError as error:
-        raise exception.InvalidConfiguration(f'configuration file cannot be parsed: {_one_line(error)}') from None
+        # Without the line itself, which may hold a password.
+        place = re.sub(r": '.*'$", '', _one_line(error))
+        raise exception.InvalidConfiguration(f'configuration file cannot be parsed: {place}') from None
+    except OSError as error:
+        raise exception.InvalidConfiguration(f'configuration file: {error.strerror}: {error.filename}') from None
     except (cfg.Error, ValueError) as error:
         raise exception.InvalidConfiguration(f'configuration: {_one_line(error)}') from None
     _check_unknown(conf)

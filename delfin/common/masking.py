@@ -17,6 +17,9 @@ MASK = '***'
 _HEAD = (0, 2, 3)
 _TAIL = (0, 3, 2)
 _SHORTEST_CORE = 6
+_QUOTES = ('', '"', "'", '\'"')
+_URL_SAFE = ('', '/', "!#$%&'()*+,/:;=?@[]~", "!$&'()*+,/:;=?@~")      # what the usual libraries leave as it is
+_PERCENT = re.compile('%[0-9A-F]{2}')
 _SHORTEST = 4       # a shorter "secret" would mask half of every log
 
 
@@ -55,9 +58,12 @@ class Masker:
 
 def _forms(secret: str) -> set[str]:
     raw = secret.encode('utf-8', 'surrogatepass')
-    forms = {secret, repr(secret)[1:-1], urllib.parse.quote(raw, safe=''), urllib.parse.quote(raw),
-             urllib.parse.quote_plus(raw), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1],
-             raw.hex()}
+    forms = {raw.hex()}
+    for text in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        # What repr() makes of it depends on the quotes that stand around it.
+        forms |= {text, *(repr(f'{text}|{quotes}')[1:].rpartition('|')[0] for quotes in _QUOTES)}
+    for quoted in (*(urllib.parse.quote(raw, safe=safe) for safe in _URL_SAFE), urllib.parse.quote_plus(raw)):
+        forms |= {quoted, _PERCENT.sub(lambda match: match[0].lower(), quoted)}
     # Base64 of the secret inside a longer text ("user:password") shifts by up to two bytes: the part that does not
     # depend on the neighbours.
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -82,8 +88,9 @@ class MaskingFilter(logging.Filter):
             return True
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):
-            return True         # a broken format string; logging reports it itself
+        except Exception:       # a format that does not fit: logging would print the arguments, secrets among them
+            record.msg, record.args = f'{record.msg!r} (log line with arguments that do not fit)', ()
+            message = record.msg
         masked = self._masker.mask(message)
         if masked != message:
             record.msg, record.args = masked, ()

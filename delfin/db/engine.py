@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from delfin import exception
 from delfin.common import json
@@ -76,6 +77,12 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that the database cannot be used now, rather than that it refused what was asked."""
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
 def now(connection: sa.Connection) -> datetime:

@@ -42,14 +42,14 @@ class Claim:
 
 def request(connection: sa.Connection, storage_id: str, kinds: Sequence[str], trigger: str, *, force: bool = False,
             delay_seconds: float = 0) -> int:
-    """A pending run for `kinds`, or the active one if there is any (pulled forward if it waits); its id."""
+    """A pending run for `kinds`, or the active one: a pending one takes the request in, a running one that covers it is
+    joined. `StorageIsSyncing` when the running one does less than what is asked for. The run's id.
+    """
     moment = now(connection)
-    active = connection.execute(sa.select(_runs.id, _runs.state).where(
+    active = connection.execute(sa.select(_runs.id, _runs.state, _runs.force).where(
         _runs.storage_id == storage_id, _runs.active == 1)).first()
     if active is not None:
-        if active.state == 'pending' and not delay_seconds:
-            connection.execute(sa.update(sync_runs).where(_runs.id == active.id), {'not_before': _runs.created_at})
-        return int(active.id)
+        return _join(connection, active, storage_id, kinds, force, bool(delay_seconds))
     try:
         inserted = connection.execute(sa.insert(sync_runs), {
             'storage_id': storage_id, 'trigger': trigger, 'state': 'pending', 'active': 1, 'force': force, 'epoch': 0,
@@ -59,10 +59,30 @@ def request(connection: sa.Connection, storage_id: str, kinds: Sequence[str], tr
         raise exception.StorageIsSyncing(storage_id) from None
     assert inserted is not None
     run_id = int(inserted[0])
-    connection.execute(sa.insert(sync_run_kinds), [
-        {'run_id': run_id, 'kind': kind, 'position': position, 'state': 'pending', 'withheld': False}
-        for position, kind in enumerate((STORAGE, *kinds))])
+    _add_kinds(connection, run_id, (STORAGE, *kinds), 0)
     return run_id
+
+
+def _add_kinds(connection: sa.Connection, run_id: int, kinds: Sequence[str], position: int) -> None:
+    if kinds:
+        connection.execute(sa.insert(sync_run_kinds), [
+            {'run_id': run_id, 'kind': kind, 'position': position + number, 'state': 'pending', 'withheld': False}
+            for number, kind in enumerate(kinds)])
+
+
+def _join(connection: sa.Connection, active: Any, storage_id: str, kinds: Sequence[str], force: bool,
+          delayed: bool) -> int:
+    has = list(connection.execute(sa.select(_kinds.kind).where(_kinds.run_id == active.id)).scalars())
+    missing = [kind for kind in kinds if kind not in has]
+    if active.state == 'pending':
+        _add_kinds(connection, active.id, missing, len(has))
+        values: dict[str, Any] = {'force': bool(active.force or force)}
+        if not delayed:
+            values['not_before'] = _runs.created_at
+        connection.execute(sa.update(sync_runs).where(_runs.id == active.id).values(**values))
+    elif missing or (force and not active.force):
+        raise exception.StorageIsSyncing(storage_id)
+    return int(active.id)
 
 
 def claim(connection: sa.Connection, node: str, lease_seconds: float, limit: int) -> list[Claim]:
@@ -95,7 +115,9 @@ def _due(moment: Any) -> sa.ColumnElement[bool]:
 
 def seconds_to_next(connection: sa.Connection) -> float | None:
     """Seconds until the earliest waiting run is due; None when none waits."""
-    earliest = connection.execute(sa.select(sa.func.min(_runs.not_before)).where(_runs.state == 'pending')).scalar()
+    earliest = connection.execute(
+        sa.select(sa.func.min(_runs.not_before)).join(storages, storages.c.id == _runs.storage_id)
+        .where(_runs.state == 'pending', storages.c.live == 1)).scalar()
     return None if earliest is None else max(0.0, (earliest - now(connection)).total_seconds())
 
 

@@ -30,6 +30,7 @@ from delfin import access as access_info
 from delfin import exception
 from delfin.common.masking import Masker
 from delfin.context import RequestContext, get_admin_context
+from delfin.db import is_away
 from delfin.drivers import calling, errors
 from delfin.drivers.manager import DriverManager, options_of
 
@@ -94,6 +95,8 @@ class _Array:
 
     @property
     def capacity(self) -> int:
+        if self.driver is None:         # the first call builds it, alone
+            return 1
         declared = getattr(self.driver_class, 'MAX_CONCURRENT_CALLS', 1)
         return declared if isinstance(declared, int) and declared > 0 else 1
 
@@ -153,17 +156,19 @@ class Door:
 
     def parse_alert(self, storage_id: str, alert: Mapping[str, str], *, context: RequestContext | None = None) -> Any:
         """One trap to one alert, or None. Needs no session unless the driver's method uses its instance's state."""
-        driver_class = self._class_of(self._load_access(storage_id))
+        access = self._load_access(storage_id)
+        driver_class = self._class_of(access)
+        self._masker.learn(storage_id, access_info.secrets(access, options_of(driver_class)))
         call_context = _context_for(context, storage_id)
         try:
             return calling.call_without_instance(driver_class, 'parse_alert', storage_id, call_context, dict(alert))
         except calling.NeedsInstance:
             return self.call(storage_id, 'parse_alert', dict(alert), lane=Lane.INTERACTIVE, context=context)
-        except (exception.IncompleteTrapInformation, exception.InvalidResults):
-            raise
         except Exception as error:      # third-party code
-            text = errors.translate(error, 'parse_alert', self._masker.mask).msg
-            raise exception.InvalidResults(text) from None
+            clean = errors.translate(error, 'parse_alert', self._masker.mask)
+            if isinstance(clean, exception.IncompleteTrapInformation | exception.InvalidResults):
+                raise clean from None
+            raise exception.InvalidResults(clean.msg) from None
 
     def forget(self, storage_id: str, *, tell_driver: bool = True) -> None:
         """Drop the storage's driver. With `tell_driver` its `delete_storage` is called first, so that it can log out.
@@ -226,8 +231,7 @@ class Door:
             if self._stopped:
                 _settle(future, error=_stopping())
             wait([future], timeout=max(0.0, deadline - time.monotonic()))
-            if _settle(future, error=exception.DriverCallTimeout(method, array.storage_id, f'{seconds:g}')):
-                self._abandon(array, generation)
+            if self._abandon(array, generation, future, method, seconds):
                 LOG.error('%s of storage %s did not return within %g s and was abandoned; is the array reachable?',
                           method, array.storage_id, seconds)
             error = future.exception()
@@ -237,6 +241,8 @@ class Door:
             LOG.debug('%s of storage %s took %.3f s', method, array.storage_id, time.monotonic() - started)
         if error is None:
             return future.result()
+        if is_away(error):      # our own database, asked for the access information
+            raise exception.ServiceUnavailable('the database cannot be reached; try again later')
         if isinstance(error, NotImplementedError):
             raise NotImplementedError(self._masker.mask(str(error)))
         raise errors.translate(error, method, self._masker.mask)
@@ -244,15 +250,15 @@ class Door:
     def _execute(self, array: _Array, generation: int, work: Work, call: _Call, future: Future[Any]) -> None:
         """The body of a call's thread."""
         call.context.update_store()
+        outcome: dict[str, Any]
         try:
-            result = work(call)
+            outcome = {'result': work(call)}
         except BaseException as error:      # SystemExit from a driver must not pass for success
             if not isinstance(error, NotImplementedError | exception.DelfinException):
                 LOG.debug('driver of storage %s raised', array.storage_id, exc_info=True)
-            in_time = _settle(future, error=error)
-        else:
-            in_time = _settle(future, result=result)
+            outcome = {'error': error}
         with array.changed:
+            in_time = _settle(future, **outcome)
             if array.generation == generation:
                 array.running -= 1
             if not in_time and array.abandoned:
@@ -289,14 +295,18 @@ class Door:
                 heapq.heapify(array.waiting)
                 array.changed.notify_all()
 
-    def _abandon(self, array: _Array, generation: int) -> None:
+    def _abandon(self, array: _Array, generation: int, future: Future[Any], method: str, seconds: float) -> bool:
+        """Give up waiting; False when the call has ended meanwhile. One step with the end of a call: see `_execute`."""
         with array.changed:
+            if not _settle(future, error=exception.DriverCallTimeout(method, array.storage_id, f'{seconds:g}')):
+                return False
             if array.generation == generation:
                 _drop_driver(array)
             array.abandoned += 1
             if array.abandoned >= ABANDONED_BEFORE_QUARANTINE:
                 self._begin_quarantine(array)
             array.changed.notify_all()
+            return True
 
     def _begin_quarantine(self, array: _Array) -> None:
         seconds = min(self._limits.quarantine_min_seconds * 2 ** array.pauses, self._limits.quarantine_max_seconds)

@@ -10,6 +10,7 @@ import paramiko
 import requests
 
 from delfin import exception
+from delfin.common.text import printable
 
 # First match wins, so subclasses stand before their bases.
 _TABLE: tuple[tuple[type[BaseException], type[exception.DelfinException]], ...] = (
@@ -21,12 +22,12 @@ _TABLE: tuple[tuple[type[BaseException], type[exception.DelfinException]], ...] 
     (paramiko.AuthenticationException, exception.InvalidUsernameOrPassword),
     (paramiko.BadHostKeyException, exception.SSHNotFoundKnownHosts),
     (paramiko.SSHException, exception.SSHException),
+    (paramiko.ssh_exception.NoValidConnectionsError, exception.InvalidIpOrPort),
     (socket.gaierror, exception.InvalidIpOrPort),
     (TimeoutError, exception.ConnectTimeout),
     (ConnectionRefusedError, exception.InvalidIpOrPort),
     (ConnectionError, exception.StorageBackendException),
 )
-# Classes whose own sentence says all; of the others the driver's text follows.
 _TEXT_LIMIT = 2000
 
 
@@ -37,7 +38,7 @@ def translate(error: BaseException, doing: str, mask: Callable[[str], str]) -> e
     """
     if isinstance(error, exception.DelfinException):
         return _cleaned(error, mask)
-    text = mask(_text(error))[:_TEXT_LIMIT]
+    text = mask(printable(error))[:_TEXT_LIMIT]
     for known, ours in _TABLE:
         if isinstance(error, known):
             sentence = ours.msg_fmt.partition('{')[0].rstrip(' :.')
@@ -45,30 +46,14 @@ def translate(error: BaseException, doing: str, mask: Callable[[str], str]) -> e
     return exception.StorageBackendException(f'{doing} raised {type(error).__name__}: {text}'.rstrip(': '))
 
 
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:       # a driver's own exception may be broken, too
-        return 'its text cannot be shown'
-
-
 def _cleaned(error: exception.DelfinException, mask: Callable[[str], str]) -> exception.DelfinException:
-    """A new exception of the same class: the traceback and the cause of the old one stay behind."""
-    try:
-        arguments = [mask(str(argument)) for argument in error.error_args]
-        clean = type(error)(*arguments, message=mask(error.msg)[:_TEXT_LIMIT])
-    except Exception:       # a driver's subclass with a constructor of its own
-        return exception.StorageBackendException(mask(_text(error))[:_TEXT_LIMIT])
-    return clean if _importable(type(error)) else _nearest(clean)
+    """A new exception of the same meaning: traceback, cause and private constructors stay behind."""
+    arguments = [mask(printable(argument)) for argument in getattr(error, 'error_args', ())]
+    text = getattr(error, 'msg', None) or printable(error)
+    return _public(type(error))(*arguments, message=mask(printable(text))[:_TEXT_LIMIT])
 
 
-def _importable(error_class: type) -> bool:
-    return error_class.__module__ == exception.__name__
-
-
-def _nearest(error: exception.DelfinException) -> exception.DelfinException:
+def _public(error_class: type[exception.DelfinException]) -> type[exception.DelfinException]:
     """A driver's private subclass as the public class it derives from: the other end of RPC must know it."""
-    for base in type(error).__mro__:
-        if issubclass(base, exception.DelfinException) and _importable(base):
-            return base(*error.error_args, message=error.msg)
-    raise AssertionError('DelfinException is importable')
+    return next(base for base in error_class.__mro__
+                if issubclass(base, exception.DelfinException) and base.__module__ == exception.__name__)

@@ -163,4 +163,6 @@ def options_of(driver_class: type) -> Mapping[str, Mapping[str, Any]]:
     except Exception as error:      # third-party code
         LOG.warning('get_driver_options() of %s failed: %s', driver_class, error)
         return {}
-    return options if isinstance(options, Mapping) else {}
+    if not isinstance(options, Mapping):
+        return {}
+    return {name: option if isinstance(option, Mapping) else {} for name, option in options.items()}

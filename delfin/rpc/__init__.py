@@ -59,7 +59,7 @@ class Rpc:
         register(conf)
         try:
             self._transport = messaging.get_rpc_transport(conf, allowed_remote_exmods=_EXCEPTIONS)
-        except (messaging.DriverLoadFailure, messaging.InvalidTransportURL) as error:
+        except (messaging.DriverLoadFailure, messaging.InvalidTransportURL, ValueError) as error:
             raise exception.InvalidConfiguration(
                 f'transport_url cannot be used: {type(error).__name__}; it must look like '
                 'rabbit://user:password@host:5672/vhost') from None
@@ -112,13 +112,20 @@ class Client:
             self._client.prepare(retry=0))
         try:
             return client.call(context, method, **kwargs)
+        except exception.DelfinException:
+            raise
         except messaging.MessagingTimeout:
             raise exception.ServiceUnavailable(
                 f'no answer from {self._topic} in time; is the service running?') from None
         except messaging.RemoteError as error:
-            raise exception.DelfinException(message=f'{self._topic} failed: {error.exc_type}; see its log') from None
+            raise self._bug(str(error.exc_type)) from None
         except messaging.MessagingException:
             raise exception.ServiceUnavailable('the message broker cannot be reached; try again later') from None
+        except Exception as error:      # a built-in exception of the other side: its text is for the log there
+            raise self._bug(type(error).__name__.removesuffix('_Remote')) from None
+
+    def _bug(self, what: str) -> exception.DelfinException:
+        return exception.DelfinException(message=f'{self._topic} failed: {what}; see its log')
 
     def ring(self, context: RequestContext, method: str, **kwargs: Any) -> None:
         """Wake all servers of the topic; never fails, since they also look by themselves."""

@@ -91,7 +91,7 @@ class TaskManager:
 
     def _seal(self, opened: dict[str, Any], storage_id: str, driver_class: type) -> dict[str, Any]:
         """The form for the database: extra attributes stay readable unless they are secret."""
-        secret = access_info.secret_attributes(options_of(driver_class), opened.get(access_info.EXTRA) or ())
+        secret = access_info.secret_attributes(options_of(driver_class), opened.get(access_info.EXTRA))
         columns = ('vendor', 'model', 'storage_name', *access_info.ACCESS_TYPE, access_info.EXTRA)
         sealed = access_info.seal(opened, storage_id, self._keyring, lambda name: name in secret)
         return {name: sealed.get(name) for name in columns}

@@ -90,6 +90,8 @@ def normal_form(body: Any) -> Any:
                 if body[key] == section[key]:
                     del section[key]
         port = section.get('port')
+        if isinstance(port, float) and port.is_integer():       # 22.0 is an integer to JSON Schema
+            section['port'] = int(port)
         if isinstance(port, str) and re.fullmatch(r'[0-9]{1,5}', port):
             section['port'] = int(port)
         body[name] = section

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -88,7 +89,8 @@ class StorageController:
         request.no_body()
         with request.backend.database.write() as connection:
             for storage_id in storages.ids(connection):
-                runs.request(connection, storage_id, KINDS.names(), 'api')
+                with contextlib.suppress(exception.StorageIsSyncing):
+                    runs.request(connection, storage_id, KINDS.names(), 'api')
         request.backend.tasks.look_for_work(request.context)
         return wsgi.answer(202)
 

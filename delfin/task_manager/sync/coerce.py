@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from delfin.common.text import clean
 from delfin.kinds import BIGINT_MAX, TEXT_LENGTH, Column, ColumnType, Table
 from delfin.task_manager.sync import findings as code
 from delfin.task_manager.sync.findings import Findings
@@ -53,7 +54,12 @@ class RowReader:
         if not isinstance(row, Mapping):
             found.add(code.NOT_A_ROW, example=type(row).__name__)
             raise Rejected
-        key = tuple(read(row.get(name), found) for name, read in self._key)
+        try:
+            given = [row.get(name) for name, _ in self._key]
+        except Exception as error:      # a mapping of the driver's own
+            found.add(code.ROW_UNREADABLE, example=type(error).__name__)
+            raise Rejected from None
+        key = tuple(read(value, found) for value, (_, read) in zip(given, self._key, strict=True))
         try:
             values = dict(zip(self._spec.key, key, strict=True))
             for name, read in self._columns:
@@ -98,7 +104,7 @@ def native_id(name: str) -> Coercer:
     def read(value: Any, found: Findings) -> str:
         if isinstance(value, str):
             cleaned = _clean(value, name, found)
-        elif isinstance(value, int) and not isinstance(value, bool):
+        elif isinstance(value, int) and not isinstance(value, bool) and abs(value) <= BIGINT_MAX:
             cleaned = str(value)
         else:
             cleaned = ''
@@ -118,7 +124,11 @@ def text(value: Any, name: str, found: Findings) -> str | None:
         if isinstance(value, Mapping | list | tuple | set | bytes | bytearray):
             found.add(code.NOT_TEXT, name, type(value).__name__)
             return None
-        value = str(value)
+        try:
+            value = str(value)
+        except ValueError:      # a number of thousands of digits
+            found.add(code.NOT_TEXT, name, type(value).__name__)
+            return None
     value = _clean(value, name, found)
     if len(value) > TEXT_LENGTH:
         found.add(code.TEXT_CUT, name, value)
@@ -185,7 +195,7 @@ def boolean(value: Any, name: str, found: Findings) -> bool | None:
         return True
     if word in _FALSE:
         return False
-    if word:
+    if word != '':
         found.add(code.NOT_A_BOOLEAN, name, value)
     return None
 
@@ -199,14 +209,23 @@ def extra(value: Any, found: Findings) -> dict[str, Any] | None:
         return None
     try:
         body = orjson.dumps(dict(value), option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
+        document: dict[str, Any] = orjson.loads(body)
     except (TypeError, ValueError):
         found.add(code.NOT_TEXT, 'extra', 'not JSON')
         return None
-    if b'\\u0000' in body:      # PostgreSQL takes no NUL, not even inside JSON
-        found.add(code.TEXT_CLEANED, 'extra')
-        body = body.replace(b'\\u0000', b'')
-    document: dict[str, Any] = orjson.loads(body)
+    if b'\\u0000' in body:      # perhaps a NUL: PostgreSQL takes none, not even inside JSON
+        document = _without_nul(document, found)
     return document
+
+
+def _without_nul(value: Any, found: Findings) -> Any:
+    if isinstance(value, str):
+        return _clean(value, 'extra', found)
+    if isinstance(value, list):
+        return [_without_nul(item, found) for item in value]
+    if isinstance(value, dict):
+        return {_without_nul(name, found): _without_nul(item, found) for name, item in value.items()}
+    return value
 
 
 def text_of(value: Any) -> str:
@@ -215,14 +234,7 @@ def text_of(value: Any) -> str:
 
 
 def _clean(value: str, name: str, found: Findings) -> str:
-    """Without NUL (PostgreSQL refuses it) and lone surrogates (no encoding has them)."""
-    if '\0' in value:
-        found.add(code.TEXT_CLEANED, name, 'NUL')
-        value = value.replace('\0', '')
-    if not value.isascii():
-        try:
-            value.encode('utf-8')
-        except UnicodeEncodeError:
-            found.add(code.TEXT_CLEANED, name, 'surrogate')
-            value = value.encode('utf-8', 'replace').decode('utf-8')
-    return str(value)       # a subclass of str becomes a plain one
+    cleaned = clean(value)
+    if cleaned != str.__str__(value):
+        found.add(code.TEXT_CLEANED, name, cleaned)
+    return cleaned

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from delfin.common.text import printable
+
 _EXAMPLE_LENGTH = 80
 _AT_MOST = 100          # different findings of one answer; a driver may invent a new key in every row
 
@@ -32,6 +34,7 @@ class Findings:
 
     def add(self, code: str, column: str = '', example: Any = None) -> None:
         """Count one more; the first example is kept, shortened."""
+        column = _shown(column) or ''
         entry = self._found.get((code, column))
         if entry is not None:
             entry['count'] += 1
@@ -48,10 +51,4 @@ class Findings:
 
 
 def _shown(example: Any) -> str | None:
-    if example is None:
-        return None
-    try:
-        text = str(example)
-    except Exception:       # objects of drivers
-        text = f'<{type(example).__name__}>'
-    return text[:_EXAMPLE_LENGTH].encode('utf-8', 'replace').decode('utf-8').replace('\0', '')
+    return None if example is None else printable(example)[:_EXAMPLE_LENGTH]

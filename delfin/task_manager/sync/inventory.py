@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception
 from delfin.common.masking import Masker
-from delfin.db import Database, resources, runs, storages
+from delfin.common.text import clean
+from delfin.db import Database, is_away, resources, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door, Lane
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Kind, Table
@@ -80,11 +81,9 @@ class Inventory:
                 if result.withheld:
                     withheld.append(name)
             return withheld
-        except (OperationalError, InterfaceError) as error:
-            raise Interrupted(f'the database is away: {type(error).__name__}') from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise Interrupted('the connection to the database broke') from error
+        except SQLAlchemyError as error:
+            if is_away(error):
+                raise Interrupted(f'the database is away: {type(error).__name__}') from error
             raise
 
     def _kind(self, taken: Claim, name: str, failure: str | None) -> Result:
@@ -107,15 +106,17 @@ class Inventory:
         except exception.DelfinException as error:
             result = Result('failed', counts, found, error=f'{error.error_code}: {error.msg}',
                             hopeless=isinstance(error, _HOPELESS))
-        except (RunLost, OperationalError, InterfaceError):
+        except RunLost:
             raise
-        except Exception:       # our own bug or a value no database takes: this kind fails, not the run
+        except Exception as error:      # our own bug or a value no database takes: this kind fails, not the run
+            if is_away(error):
+                raise
             LOG.exception('sync of %s of storage %s failed', name, taken.storage_id)
             result = Result('failed', counts, found, error='internal error; see the log of the task service')
         self._record(taken, name, {
             'state': result.state, **result.counts.values(), 'seconds': round(time.monotonic() - started, 6),
             'withheld': result.withheld, 'findings': self._clean(result.findings.listing()),
-            'error': None if result.error is None else self._masker.mask(result.error)})
+            'error': None if result.error is None else clean(self._masker.mask(result.error))})
         if result.state == 'failed':
             LOG.warning('sync of %s of storage %s failed: %s', name, taken.storage_id, result.error)
         return result
@@ -195,7 +196,11 @@ def storage_values(answer: Any, found: Findings) -> dict[str, Any]:
         raise exception.StorageBackendNotFound()
     if not isinstance(answer, Mapping):
         raise exception.InvalidResults(f'get_storage returned {type(answer).__name__} instead of a dict')
-    values = coerce.read_columns(STORAGE_COLUMNS, answer, found)
+    try:
+        values = coerce.read_columns(STORAGE_COLUMNS, answer, found)
+    except Exception as error:      # values are objects of third-party code
+        raise exception.InvalidResults(
+            f'get_storage returned a value that cannot be read: {type(error).__name__}') from None
     if values['serial_number'] is None:
         raise exception.InvalidResults('get_storage returned no serial_number')
     values['extra'] = coerce.extra(answer.get('extra'), found)
