@@ -18,6 +18,7 @@ from typing import Any
 
 from delfin import cryptor
 from delfin.common.constants import ACCESS_TYPE
+from delfin.common.masking import MASK
 from delfin.keyring import Keyring, is_sealed, place
 
 Access = dict[str, Any]
@@ -74,6 +75,32 @@ def secrets(access: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]])
     names = secret_attributes(options, access.get(EXTRA))
     _map(access, note, lambda name: name in names)
     return found
+
+
+def without_secrets(access: Mapping[str, Any]) -> Access:
+    """What clients may see: secrets are left out of sections and masked in extra attributes; unset sections are {}."""
+    shown = copy.deepcopy(dict(access))
+    for name in ACCESS_TYPE:
+        shown[name] = {field: value for field, value in (shown.get(name) or {}).items()
+                       if field not in SECRET_FIELDS}
+    shown[EXTRA] = {name: MASK if is_sealed(value) else value for name, value in (shown.get(EXTRA) or {}).items()}
+    return shown
+
+
+def merge(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Access:
+    """Open access information with the given fields over the stored ones.
+
+    A field set to None goes, as does an extra attribute set to ''. A secret one that comes back masked, as it was
+    shown, stays what it is.
+    """
+    merged = copy.deepcopy(dict(stored))
+    for name in (*ACCESS_TYPE, EXTRA):
+        if given.get(name) is not None:
+            changes = {field: value for field, value in given[name].items() if name != EXTRA or value != MASK}
+            merged[name] = {field: value for field, value in {**(merged.get(name) or {}), **changes}.items()
+                            if value is not None}
+    merged[EXTRA] = {name: value for name, value in (merged.get(EXTRA) or {}).items() if value != ''}
+    return merged
 
 
 def reseal(access: Mapping[str, Any], storage_id: str, keyring: Keyring) -> Access | None:

@@ -15,7 +15,7 @@ Three concepts:
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from delfin.common import constants
@@ -34,13 +34,19 @@ class ColumnType(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of a resource. `values` lists an enumeration: other values are kept as given and reported."""
+    """One field of a resource. `values` lists an enumeration: other values are kept as given and reported.
+
+    `indexed` columns are offered for filters by equality and range; the others are free text, which can only be looked
+    through. `searchable` ones are what a person types into a search: names, ids, WWNs, serial numbers.
+    """
 
     name: str
     type: ColumnType = ColumnType.TEXT
     help: str = ''
     values: tuple[str, ...] = ()
     refers_to: str | None = None    # kind whose native id this column holds
+    indexed: bool = True
+    searchable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class Kind:
     relations: tuple[Relation, ...] = ()
     members: tuple[Members, ...] = ()
     aliases: tuple[str, ...] = ()           # further path names
+    filter_aliases: Mapping[str, str] = field(default_factory=dict)     # names that existing clients filter by
     since: str = '1.0'                      # DRIVER_API version that knows the method
 
     @property
@@ -166,8 +173,13 @@ class Kinds:
             yield from kind.tables
 
 
-def _text(name: str, help: str = '', values: tuple[str, ...] = (), refers_to: str | None = None) -> Column:
-    return Column(name, ColumnType.TEXT, help, values, refers_to)
+def _text(name: str, help: str = '', values: tuple[str, ...] = (), refers_to: str | None = None, *,
+          searchable: bool = False) -> Column:
+    return Column(name, ColumnType.TEXT, help, values, refers_to, searchable=searchable)
+
+
+def _free_text(name: str, help: str = '') -> Column:
+    return Column(name, ColumnType.TEXT, help, indexed=False)
 
 
 def _integer(name: str, help: str) -> Column:
@@ -178,9 +190,11 @@ def _boolean(name: str, help: str) -> Column:
     return Column(name, ColumnType.BOOLEAN, help)
 
 
-_NAME = _text('name', 'display name')
-_DESCRIPTION = _text('description', 'free text')
-_LOCATION = _text('location', 'site, rack, slot')
+_NAME = _text('name', 'display name', searchable=True)
+_DESCRIPTION = _free_text('description', 'free text')
+_LOCATION = _free_text('location', 'site, rack, slot')
+_WWN = _text('wwn', 'world-wide name', searchable=True)
+_SERIAL_NUMBER = _text('serial_number', searchable=True)
 _TOTAL = _integer('total_capacity', 'bytes')
 _USED = _integer('used_capacity', 'bytes')
 _FREE = _integer('free_capacity', 'bytes')
@@ -194,11 +208,17 @@ STORAGE_COLUMNS: tuple[Column, ...] = (
     _text('status', values=constants.StorageStatus.ALL),
     _text('vendor', 'as the array calls itself'),
     _text('model', 'as the array calls itself'),
-    _text('serial_number', 'unique over all registered storages'),
+    _text('serial_number', 'unique over all registered storages', searchable=True),
     _text('firmware_version'),
     _TOTAL, _USED, _FREE,
     _integer('raw_capacity', 'bytes of all disks'),
     _SUBSCRIBED,
+)
+
+# What people say of a storage and can change (`PUT /v1/storages/{id}`), beside `note` and `tags`.
+STORAGE_LABELS: tuple[Column, ...] = (
+    _text('display_name', 'a name of your own', searchable=True),
+    _text('site', 'where it stands'),
 )
 
 KINDS = Kinds()
@@ -206,16 +226,17 @@ KINDS = Kinds()
 
 def _add(name: str, singular: str, columns: tuple[Column, ...], *, native_id: str | None = None,
          not_found: str | None = None, aliases: tuple[str, ...] = (), nested: bool = False,
-         members: tuple[Members, ...] = ()) -> Kind:
+         members: tuple[Members, ...] = (), filter_aliases: Mapping[str, str] | None = None) -> Kind:
     key = native_id or f'native_{singular}_id'
-    table = Table(name, (key,), (_text(key, "the array's own id"), *columns))
+    table = Table(name, (key,), (_text(key, "the array's own id", searchable=True), *columns))
     error = not_found or ''.join(word.capitalize() for word in singular.split('_')) + 'NotFound'
-    return KINDS.add(Kind(table, singular, f'list_{name}', error, nested=nested, aliases=aliases, members=members))
+    return KINDS.add(Kind(table, singular, f'list_{name}', error, nested=nested, aliases=aliases, members=members,
+                          filter_aliases=filter_aliases or {}))
 
 
 def _add_group(name: str, singular: str, relation: str, member_kind: str, member_column: str) -> Kind:
     key = f'native_{singular}_id'
-    table = Table(name, (key,), (_text(key, "the array's own id"), _NAME, _DESCRIPTION))
+    table = Table(name, (key,), (_text(key, "the array's own id", searchable=True), _NAME, _DESCRIPTION))
     pairs = Table(relation, (key, member_column),
                   (_text(key, refers_to=name), _text(member_column, refers_to=member_kind)))
     error = ''.join(word.capitalize() for word in singular.split('_')) + 'NotFound'
@@ -236,15 +257,14 @@ _add('volumes', 'volume', (
     _text('type', values=constants.VolumeType.ALL),
     _text('status', values=constants.VolumeStatus.ALL),
     _text('native_storage_pool_id', refers_to='storage_pools'),
-    _text('wwn', 'world-wide name'),
-    _TOTAL, _USED, _FREE, _COMPRESSED, _DEDUPLICATED))
+    _WWN, _TOTAL, _USED, _FREE, _COMPRESSED, _DEDUPLICATED))
 
 _add('controllers', 'controller', (
     _NAME,
     _text('status', values=constants.ControllerStatus.ALL),
     _LOCATION,
     _text('soft_version', 'software version'),
-    _text('cpu_info', 'CPU description'),
+    _free_text('cpu_info', 'CPU description'),
     _integer('cpu_count', 'count'),
     _integer('memory_size', 'bytes'),
     _text('mgmt_ip', 'management address; names the controller that sent a trap')))
@@ -257,8 +277,8 @@ _add('ports', 'port', (
     _text('health_status', values=constants.PortHealthStatus.ALL),
     _text('native_parent_id', 'usually a controller'),
     _integer('speed', 'bit/s'), _integer('max_speed', 'bit/s'),
-    _text('wwn', 'world-wide name'),
-    _text('mac_address'), _text('ipv4'), _text('ipv4_mask'), _text('ipv6'), _text('ipv6_mask')))
+    _WWN, _text('mac_address', searchable=True), _text('ipv4'), _text('ipv4_mask'), _text('ipv6'), _text('ipv6_mask')),
+    filter_aliases={'status': 'health_status', 'native_controller_id': 'native_parent_id'})
 
 _add('disks', 'disk', (
     _NAME,
@@ -267,7 +287,7 @@ _add('disks', 'disk', (
     _text('status', values=constants.DiskStatus.ALL),
     _LOCATION,
     _text('native_disk_group_id', 'RAID or disk group'),
-    _text('serial_number'), _text('manufacturer'), _text('model'), _text('firmware'),
+    _SERIAL_NUMBER, _text('manufacturer'), _text('model'), _text('firmware'),
     _integer('speed', 'rpm'), _integer('capacity', 'bytes'), _integer('health_score', '0 to 100')))
 
 _add('quotas', 'quota', (
@@ -299,11 +319,11 @@ _add('shares', 'share', (
     _text('path', 'export path'),
     _text('native_filesystem_id', refers_to='filesystems'),
     _text('native_qtree_id', refers_to='qtrees'),
-    _text('protocol', values=constants.ShareProtocol.ALL)))
+    _text('protocol', values=constants.ShareProtocol.ALL)), filter_aliases={'qtree_id': 'native_qtree_id'})
 
 _add('storage_host_initiators', 'storage_host_initiator', (
     _NAME, _DESCRIPTION,
-    _text('alias'), _text('wwn', 'world-wide name'),
+    _text('alias', searchable=True), Column('wwn', help='world-wide name or IQN', searchable=True),
     _text('status', values=constants.InitiatorStatus.ALL),
     _text('type', values=constants.InitiatorType.ALL),
     _text('native_storage_host_id', refers_to='storage_hosts')), nested=True)

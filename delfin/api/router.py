@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
 
 import routes
 import webob
@@ -11,13 +11,10 @@ import webob.dec
 
 from delfin import exception
 from delfin.api import wsgi
-from delfin.api.v1.resources import ResourceController
-from delfin.api.v1.storages import DriverController, StorageController
-from delfin.kinds import KINDS
+from delfin.api.operations import Action, operations
 
-Action = Callable[..., webob.Response]
-_VERSION_PREFIX = '/v1'
 _FORMAT_SUFFIX = '.json'
+_NOT_A_SUFFIX = '/openapi.json'
 
 
 def app_factory(global_conf: dict[str, str], **local_conf: str) -> Router:
@@ -32,9 +29,13 @@ class Router:
         self._actions: dict[str, dict[str, Action]] = {}
         self._mapper = routes.Mapper(controller_scan=None, register=False)
         self._mapper.minimization = False
-        for path, actions in _table():
-            self._actions[path] = {'HEAD': actions['GET'], **actions} if 'GET' in actions else actions
-            self._mapper.connect(None, _VERSION_PREFIX + path, path=path)
+        for operation in operations():
+            if operation.path not in self._actions:
+                self._mapper.connect(None, operation.path, path=operation.path)
+            actions = self._actions.setdefault(operation.path, {})
+            actions[operation.method] = operation.action
+            if operation.method == 'GET':
+                actions['HEAD'] = operation.action
         self._mapper.create_regs([])
 
     @webob.dec.wsgify
@@ -50,7 +51,13 @@ class Router:
             if request.method == 'OPTIONS':
                 return wsgi.answer(200, headers={'Allow': allowed})
             raise exception.MethodNotAllowed(request.method[:32], allowed)
-        return action(wsgi.Request(request), **match)
+        answer = action(wsgi.Request(request), **match)
+        if request.method in ('GET', 'HEAD') and answer.status_int == 200:
+            answer.etag = hashlib.blake2b(answer.body, digest_size=12).hexdigest()
+            answer.cache_control = 'no-cache'       # may be kept, must be asked about
+            answer.vary = ('Accept',)
+            answer.conditional_response = True      # WebOb then answers 304
+        return answer
 
     def _match(self, request: webob.Request) -> dict[str, str] | None:
         try:
@@ -59,27 +66,9 @@ class Router:
             raise exception.MalformedRequestUrl(message='The path is not valid UTF-8.') from None
         if '\0' in path:
             raise exception.MalformedRequestUrl(message='The path contains a NUL character.')
-        path = path.rstrip('/').removesuffix(_FORMAT_SUFFIX)
-        found = self._mapper.match(path) if path else None
+        path = path.rstrip('/') or '/'
+        if not path.endswith(_NOT_A_SUFFIX):
+            path = path.removesuffix(_FORMAT_SUFFIX)
+        found = self._mapper.match(path)
         return None if found is None else {name: value for name, value in found.items()
                                            if name not in ('action', 'controller')}
-
-
-def _table() -> list[tuple[str, dict[str, Action]]]:
-    """Every path with its methods. Fixed words stand before ids."""
-    storage, drivers = StorageController(), DriverController()
-    table: list[tuple[str, dict[str, Action]]] = [
-        ('/storages', {'GET': storage.index, 'POST': storage.create}),
-        ('/storages/sync', {'POST': storage.sync_all}),
-        ('/storages/{id}', {'GET': storage.show, 'DELETE': storage.delete}),
-        ('/storages/{id}/sync', {'POST': storage.sync}),
-        ('/storages/{id}/syncs', {'GET': storage.syncs}),
-        ('/storages/{id}/syncs/latest', {'GET': storage.latest_sync}),
-        ('/drivers', {'GET': drivers.index}),
-    ]
-    for kind in KINDS:
-        controller = ResourceController(kind)
-        prefix = '/storages/{storage_id}/' if kind.nested else '/'
-        for name in (kind.path, *kind.aliases):
-            table += [(prefix + name, {'GET': controller.index}), (f'{prefix}{name}/{{id}}', {'GET': controller.show})]
-    return table

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from typing import Any
 
 import webob
@@ -13,11 +12,8 @@ from delfin.api.backend import BACKEND, Backend
 from delfin.api.middleware import CONTEXT
 from delfin.common import json
 from delfin.context import RequestContext
-from delfin.kinds import BIGINT_MAX, Column, ColumnType
 
 _MAX_DEPTH = 20
-_MAX_OFFSET = 2**31 - 1
-_TRUE, _FALSE = ('true', '1'), ('false', '0')
 
 
 class Request:
@@ -60,15 +56,25 @@ class Request:
         if self.json() not in (None, {}):
             raise exception.BadRequest(message='This call takes no body.')
 
-    def query(self) -> dict[str, str]:
-        """Query parameters; the last of a repeated one counts. 400 for text that is not UTF-8."""
+    def query(self) -> dict[str, list[str]]:
+        """Query parameters with all their values. 400 for text that is not UTF-8."""
+        parameters: dict[str, list[str]] = {}
         try:
-            parameters = dict(self._request.GET)
+            for name, value in self._request.GET.items():
+                parameters.setdefault(name, []).append(value)
         except UnicodeDecodeError:
             raise exception.MalformedRequestUrl(message='The query string is not valid UTF-8.') from None
-        if any('\0' in text for item in parameters.items() for text in item):
+        if any('\0' in text for name, values in parameters.items() for text in (name, *values)):
             raise exception.MalformedRequestUrl(message='The query string contains a NUL character.')
         return parameters
+
+    def prefers(self, content_type: str) -> bool:
+        """Whether the client would rather have `content_type` than JSON."""
+        accept = self._request.accept
+        if not self._request.headers.get('Accept'):
+            return False
+        best = accept.acceptable_offers(['application/json', content_type])
+        return bool(best) and best[0][0] == content_type
 
 
 def answer(status: int, body: Any = None, headers: dict[str, str] | None = None) -> webob.Response:
@@ -78,47 +84,6 @@ def answer(status: int, body: Any = None, headers: dict[str, str] | None = None)
         result.body = json.dumps(body)
     result.headers.update(headers or {})
     return result
-
-
-def page(query: dict[str, str], max_limit: int) -> tuple[int, int]:
-    """Take (limit, offset) out of the query; a larger limit than allowed is cut to it."""
-    limit = _integer(query.pop('limit', str(max_limit)), 'limit')
-    offset = _integer(query.pop('offset', '0'), 'offset')
-    if offset > _MAX_OFFSET:
-        raise exception.InvalidInput(f'offset must be at most {_MAX_OFFSET}.')
-    return min(limit, max_limit), offset
-
-
-def filters(query: dict[str, str], columns: Collection[Column], fixed: Collection[str] = ()) -> dict[str, Any]:
-    """Equality filters from what is left of the query; an unknown name is 400 and the error lists the known ones."""
-    by_name = {column.name: column for column in columns}
-    result = {}
-    for name, text in query.items():
-        if name not in by_name or name in fixed:
-            known = ', '.join(sorted(set(by_name) - set(fixed)))
-            raise exception.InvalidInput(f'Unknown filter {name[:64]!r}. Known are: limit, offset, {known}.')
-        result[name] = _READ[by_name[name].type](text, name)
-    return result
-
-
-def _integer(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > BIGINT_MAX:
-        raise exception.InvalidInput(f'{name} must be a whole number from 0 to {BIGINT_MAX}.')
-    return int(text)
-
-
-def _boolean(text: str, name: str) -> bool:
-    word = text.lower()
-    if word not in _TRUE + _FALSE:
-        raise exception.InvalidInput(f'{name} must be true or false.')
-    return word in _TRUE
-
-
-_READ: dict[ColumnType, Callable[[str, str], Any]] = {
-    ColumnType.TEXT: lambda text, name: text,
-    ColumnType.INTEGER: _integer,
-    ColumnType.BOOLEAN: _boolean,
-}
 
 
 def _check_tree(document: Any) -> None:

@@ -13,6 +13,7 @@ from oslo_config import cfg
 from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import access, exception, rpc, service
+from delfin.api.server import Endpoint
 from delfin.common import config
 from delfin.db import storages
 from delfin.db.schema import Schema
@@ -77,6 +78,7 @@ def config_check(conf: cfg.ConfigOpts) -> str:
         lambda: read_key_file(Path(conf.secrets.key_file)),
         lambda: service.check_schema(service.open_database(conf)),
         lambda: rpc.Rpc(conf).close(),
+        lambda: Endpoint.of(conf, embedded=rpc.is_local(conf)),
     ]
     for check in checks:
         try:

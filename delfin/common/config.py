@@ -34,9 +34,38 @@ DEFAULT_OPTS = [
                     'Work that was not finished is put back and done by the next start.'),
 ]
 
+# A web page's origin in the form in which browsers send it.
+_ORIGIN = cfg.types.String(regex=r'^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$')
+
 API_OPTS = [
-    cfg.HostAddressOpt('host', default='127.0.0.1', help='Address the REST API listens on.'),
+    cfg.HostAddressOpt('host', default='127.0.0.1',
+                       help='Address the REST API listens on. A host name is resolved once, at the start, and its '
+                            'first IPv4 address is taken. Every address but a loopback address is refused unless '
+                            'clients must show a certificate (tls_client_ca_file) or '
+                            'allow_unauthenticated_network_access is set.'),
     cfg.PortOpt('port', default=8190, help='Port the REST API listens on.'),
+    cfg.BoolOpt('allow_unauthenticated_network_access', default=False,
+                help='Listen on the network although the REST API asks nobody who he is: whoever reaches the port can '
+                     'register and delete storages. Only for networks in which nobody else can reach it.'),
+    cfg.StrOpt('tls_cert_file',
+               help='PEM file with the certificate of the REST API, followed by those of intermediate CAs. With '
+                    'tls_key_file it switches TLS (1.2 or newer) on. Only delfin-api speaks TLS. SIGHUP to delfin-api '
+                    'reads certificate, key and CAs again without losing a request.'),
+    cfg.StrOpt('tls_key_file',
+               help='PEM file with the private key of the certificate: RSA of at least 2048 bits, P-256, P-384 or '
+                    'Ed25519. Others must not be able to read it.'),
+    cfg.StrOpt('tls_key_password', secret=True, help='Password of the private key, if it is encrypted.'),
+    cfg.StrOpt('tls_client_ca_file',
+               help='PEM file with CAs. Every client must show a certificate that one of them has signed.'),
+    cfg.ListOpt('trusted_proxy', item_type=cfg.types.IPAddress(), default=[],
+                help='Addresses of the reverse proxies whose X-Forwarded-For tells the address of the client, which '
+                     'the log then shows. No other forwarding header has any effect, and none from elsewhere.'),
+    cfg.ListOpt('cors_allowed_origins', item_type=_ORIGIN, default=[],
+                help='Origins whose web pages may use the API from a browser, for example '
+                     'https://console.example.com. Default: none.'),
+    cfg.IntOpt('request_timeout_seconds', default=30, min=1, max=3600,
+               help='How long a client may take to send a whole request, and how long a connection without requests '
+                    'is kept.'),
     cfg.IntOpt('threads', default=8, min=1, max=256,
                help='Threads that answer requests, in each worker process.'),
     cfg.IntOpt('workers', default=2, min=1, max=64,

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
+from delfin.db import freshness, lists
 from delfin.db.engine import now
 from delfin.db.sqlalchemy import models
 from delfin.db.sqlalchemy.models import storages
@@ -22,20 +23,11 @@ BATCH = 1000            # rows of one statement; a transaction holds at most two
 
 # --- for the API ---
 
-def filter_names(kind: Kind) -> tuple[str, ...]:
-    """Columns a list of this kind can be filtered by."""
-    return ('id', 'storage_id', *(column.name for column in kind.table.columns))
-
-
-def listing(connection: sa.Connection, kind: Kind, filters: Mapping[str, Any], limit: int,
-            offset: int) -> list[dict[str, Any]]:
-    """Rows of live storages, newest first, with their member lists."""
-    table = models.table(kind.table)
-    query = _select(kind).where(*(table.c[name] == value for name, value in filters.items()))
-    query = query.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit).offset(offset)
-    rows = [dict(row) for row in connection.execute(query).mappings()]
-    _add_members(connection, kind, rows)
-    return rows
+def listing(connection: sa.Connection, kind: Kind, query: lists.Query) -> lists.Page:
+    """A page of the rows of live storages, with their member lists and freshness."""
+    page = lists.fetch(connection, _select(kind), models.table(kind.table), query)
+    _complete(connection, kind, page.rows)
+    return page
 
 
 def get(connection: sa.Connection, kind: Kind, row_id: str) -> dict[str, Any] | None:
@@ -44,8 +36,25 @@ def get(connection: sa.Connection, kind: Kind, row_id: str) -> dict[str, Any] | 
     if row is None:
         return None
     rows = [dict(row)]
-    _add_members(connection, kind, rows)
+    _complete(connection, kind, rows)
     return rows[0]
+
+
+def search(connection: sa.Connection, kind: Kind, terms: Sequence[str], prefix: bool,
+           limit: int) -> list[dict[str, Any]]:
+    """Rows with one of `terms` (or, with `prefix`, a text that begins with it) in one of the searchable columns."""
+    table = models.table(kind.table)
+    found: dict[str, dict[str, Any]] = {}
+    for column in (column for column in kind.table.columns if column.searchable):
+        condition = lists.matches(table.c[column.name], terms, prefix)
+        query = _select(kind).where(condition).order_by(table.c[column.name], table.c.id).limit(limit)
+        for row in connection.execute(query).mappings():
+            found.setdefault(row['id'], {**row, 'matched': column.name})
+        if len(found) >= limit:
+            break
+    rows = list(found.values())[:limit]
+    _complete(connection, kind, rows)
+    return rows
 
 
 def _select(kind: Kind) -> sa.Select[Any]:
@@ -53,7 +62,16 @@ def _select(kind: Kind) -> sa.Select[Any]:
     columns = [table.c[name] for name in models.ROW_COLUMNS]
     columns += [table.c[column.name] for column in kind.table.columns]
     live = sa.select(storages.c.id).where(storages.c.live == 1)
-    return sa.select(*columns, table.c.extra).where(table.c.storage_id.in_(live))
+    return sa.select(*columns, table.c.extra, table.c.stale_since).where(table.c.storage_id.in_(live))
+
+
+def _complete(connection: sa.Connection, kind: Kind, rows: Sequence[dict[str, Any]]) -> None:
+    """Add what stands in other tables: when the rows were last seen, and their members."""
+    seen_at = freshness.of_kind(connection, kind.name, {row['storage_id'] for row in rows})
+    for row in rows:
+        stale_since = row.pop('stale_since')
+        row['last_seen_at'] = stale_since or seen_at.get(row['storage_id'])
+    _add_members(connection, kind, rows)
 
 
 def _add_members(connection: sa.Connection, kind: Kind, rows: Sequence[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from delfin import exception
 from delfin.common.constants import ACCESS_TYPE
+from delfin.db import lists
 from delfin.db.engine import Database, now
-from delfin.db.sqlalchemy.models import access_info, storages, sync_runs
-from delfin.kinds import STORAGE_COLUMNS
+from delfin.db.sqlalchemy.models import access_info, storages, sync_freshness, sync_run_kinds, sync_runs
+from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS
 
 Values = Mapping[str, Any]
 
@@ -26,20 +27,51 @@ _last_run_state = (
            sa.or_(sync_runs.c.state != 'pending', sync_runs.c.not_before <= sync_runs.c.created_at))
     .order_by(sync_runs.c.id.desc()).limit(1).scalar_subquery())
 
+# Of the newest run that has tried: whether the array answered the question who it is.
+_last_answer = (
+    sa.select(sync_run_kinds.c.state).join(sync_runs, sync_runs.c.id == sync_run_kinds.c.run_id)
+    .where(sync_runs.c.storage_id == storages.c.id, sync_run_kinds.c.kind == 'storage',
+           sync_run_kinds.c.state.in_(('done', 'failed')))
+    .order_by(sync_runs.c.id.desc()).limit(1).scalar_subquery())
+_last_sync_at = (
+    sa.select(sa.func.max(sync_runs.c.finished_at))
+    .where(sync_runs.c.storage_id == storages.c.id, sync_runs.c.state == 'done').scalar_subquery())
+_last_contact_at = (
+    sa.select(sa.func.max(sync_freshness.c.seen_at))
+    .where(sync_freshness.c.storage_id == storages.c.id).scalar_subquery())
+
+LABELS = ('display_name', 'note', 'site', 'tags')
+
 _view = sa.select(
     storages.c.created_at, storages.c.updated_at, storages.c.id,
     *(storages.c[column.name] for column in STORAGE_COLUMNS),
+    *(storages.c[name] for name in LABELS),
     storages.c.extra, storages.c.quarantined_until, storages.c.deleted_at, _last_run_state.label('last_run_state'),
+    _last_answer.label('last_answer'), _last_sync_at.label('last_sync_at'), _last_contact_at.label('last_contact_at'),
 ).where(storages.c.live == 1)
 
-FILTERS = ('id', *(column.name for column in STORAGE_COLUMNS))
+
+def listing(connection: sa.Connection, query: lists.Query) -> lists.Page:
+    """A page of the live storages."""
+    return lists.fetch(connection, _view, storages, query)
 
 
-def listing(connection: sa.Connection, filters: Values, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Live storages, newest first."""
-    query = _view.where(*(storages.c[name] == value for name, value in filters.items()))
-    query = query.order_by(storages.c.created_at.desc(), storages.c.id.desc()).limit(limit).offset(offset)
-    return [dict(row) for row in connection.execute(query).mappings()]
+def search(connection: sa.Connection, terms: Sequence[str], prefix: bool, limit: int) -> list[dict[str, Any]]:
+    """Live storages with one of `terms` in a searchable column; see `resources.search`."""
+    found: dict[str, dict[str, Any]] = {}
+    for column in (column for column in (*STORAGE_COLUMNS, *STORAGE_LABELS) if column.searchable):
+        matching = lists.matches(storages.c[column.name], terms, prefix)
+        for row in connection.execute(_view.where(matching).order_by(storages.c.id).limit(limit)).mappings():
+            found.setdefault(row['id'], {**row, 'matched': column.name})
+    return list(found.values())[:limit]
+
+
+def set_labels(connection: sa.Connection, storage_id: str, values: Values) -> None:
+    """Change what people say of a storage; `StorageNotFound` if there is none."""
+    changed = connection.execute(sa.update(storages).where(storages.c.id == storage_id, storages.c.live == 1),
+                                 {**values, 'updated_at': now(connection)}).rowcount
+    if not changed:
+        raise exception.StorageNotFound(storage_id)
 
 
 def get(connection: sa.Connection, storage_id: str) -> dict[str, Any]:
@@ -48,6 +80,13 @@ def get(connection: sa.Connection, storage_id: str) -> dict[str, Any]:
     if row is None:
         raise exception.StorageNotFound(storage_id)
     return dict(row)
+
+
+def require(connection: sa.Connection, storage_id: str) -> None:
+    """`StorageNotFound` unless there is a live storage with this id."""
+    if not connection.execute(sa.select(storages.c.id).where(
+            storages.c.id == storage_id, storages.c.live == 1)).first():
+        raise exception.StorageNotFound(storage_id)
 
 
 def ids(connection: sa.Connection) -> list[str]:
@@ -128,8 +167,10 @@ def access(connection: sa.Connection, storage_id: str) -> dict[str, Any]:
 
 
 def all_access(connection: sa.Connection) -> list[dict[str, Any]]:
-    """Access information of every storage, secrets sealed."""
-    return [dict(row) for row in connection.execute(sa.select(access_info)).mappings()]
+    """Access information of every live storage, secrets sealed, newest first."""
+    query = sa.select(access_info).join(storages, storages.c.id == access_info.c.storage_id).where(
+        storages.c.live == 1).order_by(access_info.c.created_at.desc(), access_info.c.storage_id)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def set_access(connection: sa.Connection, storage_id: str, values: Values) -> None:

@@ -20,6 +20,7 @@ import itertools
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError, wait
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class _Array:
     generation: int = 0                                 # raised whenever the instance is dropped
     waiting: list[tuple[int, int]] = field(default_factory=list)        # heap of (lane, turn)
     running: int = 0
+    calls: Counter[int] = field(default_factory=Counter)                # threads still inside, by generation
     abandoned: int = 0
     pauses: int = 0
     quarantined_until: float | None = None              # monotonic; None = not quarantined
@@ -184,18 +186,27 @@ class Door:
                           Lane.INTERACTIVE, None, LOGOUT_SECONDS)
             except (exception.DelfinException, NotImplementedError) as error:
                 LOG.warning('delete_storage of storage %s failed: %s', storage_id, error)
+        with array.changed:
+            _drop_driver(array)
         self.reset(storage_id)
         with self._lock:
             self._arrays.pop(storage_id, None)
         self._masker.forget(storage_id)
 
     def reset(self, storage_id: str) -> None:
-        """The access information changed: the next call builds a new driver, and a quarantine is over."""
+        """The access information changed: the next call builds a new driver, and a quarantine is over.
+
+        The old instance logs out when its last call has ended.
+        """
         array = self._array(storage_id)
         with array.changed:
+            if array.driver is not None and not array.calls[array.generation]:
+                threading.Thread(target=_log_out, args=(array.driver, _context_for(None, storage_id)), daemon=True,
+                                 name=f'driver-log-out-{storage_id[:8]}').start()
             _drop_driver(array)
             array.pauses = 0
-            self._end_quarantine(array)
+            if array.abandoned < ABANDONED_AT_MOST:
+                self._end_quarantine(array)
             array.changed.notify_all()
 
     def stop(self) -> None:
@@ -259,6 +270,8 @@ class Door:
             outcome = {'error': error}
         with array.changed:
             in_time = _settle(future, **outcome)
+            array.calls[generation] -= 1
+            orphaned = not array.calls[generation] and array.generation != generation
             if array.generation == generation:
                 array.running -= 1
             if not in_time and array.abandoned:
@@ -267,8 +280,8 @@ class Door:
                 self._end_quarantine(array)
                 LOG.info('an abandoned call to storage %s returned', array.storage_id)
             array.changed.notify_all()
-        if not in_time and call.driver is not None and not self._stopped:
-            _log_out(call)
+        if orphaned and call.driver is not None and not self._stopped:
+            _log_out(call.driver, call.context)
 
     def _take_turn(self, array: _Array, method: str, lane: Lane, deadline: float, seconds: float) -> int:
         """Wait until the array takes another call; the generation of the instance that will serve it."""
@@ -289,6 +302,7 @@ class Door:
                 if self._stopped:
                     raise _stopping()
                 array.running += 1
+                array.calls[array.generation] += 1
                 return array.generation
             finally:
                 array.waiting.remove(ticket)
@@ -368,12 +382,12 @@ def _drop_driver(array: _Array) -> None:
     array.running = 0
 
 
-def _log_out(call: _Call) -> None:
-    """The instance of an abandoned call is nobody's any more; its session at the array should not stay open."""
+def _log_out(driver: Any, context: RequestContext) -> None:
+    """An instance that was replaced is nobody's any more; its session at the array should not stay open."""
     try:
-        calling.call(call.driver, 'delete_storage', call.context)
+        calling.call(driver, 'delete_storage', context)
     except Exception:       # third-party code, and nobody waits for it
-        LOG.debug('an abandoned driver could not log out', exc_info=True)
+        LOG.debug('a replaced driver could not log out', exc_info=True)
 
 
 def _settle(future: Future[Any], *, result: Any = None, error: BaseException | None = None) -> bool:

@@ -40,6 +40,8 @@ class StorageDriver(abc.ABC):
     """
 
     DRIVER_API: ClassVar[str] = DRIVER_API
+    # Access sections the driver can use; told to clients by `GET /v1/drivers/{vendor}/{model}`.
+    PROTOCOLS: ClassVar[tuple[str, ...]] = ()
     # How many calls one instance takes at the same time. Leave 1 unless the driver is written for threads.
     MAX_CONCURRENT_CALLS: ClassVar[int] = 1
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 
 import paramiko
@@ -24,6 +25,8 @@ _TABLE: tuple[tuple[type[BaseException], type[exception.DelfinException]], ...] 
     (paramiko.SSHException, exception.SSHException),
     (paramiko.ssh_exception.NoValidConnectionsError, exception.InvalidIpOrPort),
     (socket.gaierror, exception.InvalidIpOrPort),
+    (ssl.SSLCertVerificationError, exception.SSLCertificateFailed),
+    (ssl.SSLError, exception.SSLHandshakeFailed),
     (TimeoutError, exception.ConnectTimeout),
     (ConnectionRefusedError, exception.InvalidIpOrPort),
     (ConnectionError, exception.StorageBackendException),

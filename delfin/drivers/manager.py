@@ -15,9 +15,12 @@ from importlib import metadata
 from importlib.metadata import EntryPoint
 from typing import Any
 
+from oslo_serialization import jsonutils
 from stevedore import ExtensionManager
 
 from delfin import exception
+from delfin.context import get_admin_context
+from delfin.drivers import calling
 from delfin.drivers.driver import DRIVER_API, StorageDriver
 
 LOG = logging.getLogger(__name__)
@@ -89,6 +92,23 @@ class DriverManager:
                     getattr(driver_class, 'DRIVER_API', DRIVER_API) if driver_class else None, error))
         return result
 
+    def describe(self, vendor: str, model: str) -> dict[str, Any]:
+        """One declared driver with options, access types and capabilities; `StorageDriverNotFound` if there is none."""
+        name = f'{vendor} {model}'
+        entries = [entry for entry in self.listing() if entry.name == name]
+        if not entries:
+            raise exception.StorageDriverNotFound(name)
+        shown = entries[0].view()
+        if entries[0].error is None:
+            driver_class = self.get_class(vendor, model)
+            shown |= {
+                'documentation': inspect.cleandoc(driver_class.__doc__ or '') or None,
+                'access_types': list(getattr(driver_class, 'PROTOCOLS', ())) or None,
+                'options': {option: dict(facts) for option, facts in options_of(driver_class).items()},
+                'capabilities': _capabilities(driver_class),
+            }
+        return shown
+
     def report_problems(self) -> None:
         """One log line for each declared driver that cannot be used."""
         for entry in self.listing():
@@ -153,6 +173,16 @@ def _conformance(driver_class: Any) -> str | None:
 def _description(driver_class: type | None) -> str | None:
     text = inspect.getdoc(driver_class) if driver_class and driver_class.__doc__ else None
     return text.strip().splitlines()[0] if text and text.strip() else None
+
+
+def _capabilities(driver_class: type) -> Any:
+    """What the class says it can measure, where it says so without an instance."""
+    try:
+        return jsonutils.to_primitive(calling.call_without_instance(
+            driver_class, 'get_capabilities', '', get_admin_context(), None))
+    except Exception as error:      # third-party code
+        LOG.debug('get_capabilities() of %s needs an instance: %s', driver_class, error)
+        return None
 
 
 def options_of(driver_class: type) -> Mapping[str, Mapping[str, Any]]:

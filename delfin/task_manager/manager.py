@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
+from oslo_serialization import jsonutils
 
 from delfin import access as access_info
 from delfin import exception, rpc
 from delfin.common.masking import Masker
 from delfin.context import RequestContext
 from delfin.db import Database, engine, runs, storages
-from delfin.drivers.api import Door, Limits
+from delfin.drivers.api import Door, Lane, Limits
 from delfin.drivers.manager import DriverManager, options_of
 from delfin.keyring import Keyring
 from delfin.kinds import KINDS
@@ -86,6 +88,68 @@ class TaskManager:
         LOG.info('storage %s registered: %s %s, serial number %s', storage_id, values['vendor'], values['model'],
                  values['serial_number'])
         self.worker.wake()
+
+    @_expected
+    def probe_storage(self, context: RequestContext, storage_id: str, access: dict[str, Any]) -> dict[str, Any]:
+        """Log in and ask the array who it is, as a registration does, and leave again."""
+        opened = access_info.unseal(access, storage_id, self._keyring)
+        self._drivers.get_class(access['vendor'], access['model'])
+        try:
+            values = storage_values(self.door.discover(opened, storage_id, context=context), Findings())
+        finally:
+            self.door.forget(storage_id)
+        with self._database.read() as connection:
+            known = storages.by_serial_number(connection, values['serial_number'])
+        return {**values, 'registered_as': known}
+
+    @_expected
+    def update_access_info(self, context: RequestContext, storage_id: str, access: dict[str, Any],
+                           deadline: str) -> None:
+        """Change how an array is reached, once it has answered with the registered serial number."""
+        until = datetime.fromisoformat(deadline)
+        with self._database.read() as connection:
+            registered = storages.get(connection, storage_id)['serial_number']
+        stored = self._load_access(storage_id)
+        merged = access_info.merge(stored, access_info.unseal(access, storage_id, self._keyring))
+        driver_class = self._drivers.get_class(merged['vendor'], merged['model'])
+        trial = f'{storage_id}/trial/{uuid.uuid4()}'        # a session beside the one in use
+        try:
+            values = storage_values(self.door.discover(merged, trial, context=context), Findings())
+        finally:
+            self.door.forget(trial)
+        if values['serial_number'] != registered:
+            raise exception.StorageSerialNumberMismatch(message=(
+                f'The array answers with serial number {values["serial_number"]}, registered is {registered}; '
+                'nothing was changed.'))
+        with self._database.write() as connection:
+            storages.require(connection, storage_id)
+            storages.set_access(connection, storage_id, self._seal(merged, storage_id, driver_class))
+            if engine.now(connection) >= until:
+                raise exception.DriverCallTimeout('update_access_info', storage_id, '', message=(
+                    'the array answered too late for the client; nothing was changed'))
+        self.door.reset(storage_id)
+        LOG.info('access information of storage %s changed', storage_id)
+
+    @_expected
+    def get_capabilities(self, context: RequestContext, storage_id: str) -> dict[str, Any]:
+        """Ask the driver what of the array can be measured."""
+        with self._database.read() as connection:
+            row = storages.get(connection, storage_id)
+        try:
+            spec = self.door.call(storage_id, 'get_capabilities', {'firmware_version': row['firmware_version']},
+                                  lane=Lane.INTERACTIVE, context=context)
+        except NotImplementedError:
+            spec = None
+        if not spec:
+            raise exception.StorageCapabilityNotSupported()
+        if not isinstance(spec, dict):
+            raise exception.InvalidStorageCapability(f'get_capabilities returned {type(spec).__name__}, not a dict')
+        return jsonutils.to_primitive(spec)
+
+    @_expected
+    def get_driver(self, context: RequestContext, vendor: str, model: str) -> dict[str, Any]:
+        """One declared driver; what is wrong with it stands in `error`."""
+        return self._drivers.describe(vendor, model)
 
     # --- inside ---
 

@@ -27,6 +27,23 @@ class TaskAPI:
         """
         self._client.call(context, 'register_storage', storage_id=storage_id, access=access, deadline=deadline)
 
+    def probe_storage(self, context: RequestContext, storage_id: str, access: dict[str, Any]) -> dict[str, Any]:
+        """What registering would find: the array's own columns, and `registered_as` if it is known. Stores nothing."""
+        return self._client.call(context, 'probe_storage', storage_id=storage_id, access=access)
+
+    def update_access_info(self, context: RequestContext, storage_id: str, access: dict[str, Any],
+                           deadline: str) -> None:
+        """Merge `access` (sealed) over what is stored, if the same array answers with it; see `register_storage`."""
+        self._client.call(context, 'update_access_info', storage_id=storage_id, access=access, deadline=deadline)
+
+    def get_capabilities(self, context: RequestContext, storage_id: str) -> dict[str, Any]:
+        """The capabilities of a storage as its driver says them."""
+        return self._client.call(context, 'get_capabilities', storage_id=storage_id)
+
+    def get_driver(self, context: RequestContext, vendor: str, model: str) -> dict[str, Any]:
+        """One declared driver with options and capabilities."""
+        return self._client.call(context, 'get_driver', vendor=vendor, model=model)
+
     def list_drivers(self, context: RequestContext) -> list[dict[str, Any]]:
         """Every declared driver with its load error."""
         return self._client.call(context, 'list_drivers')

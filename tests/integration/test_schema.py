@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
-from delfin.db import Database, resources, runs, storages
+from delfin.db import Database, lists, resources, runs, storages
 from delfin.db.schema import Schema
 from delfin.db.sqlalchemy import models
 from delfin.kinds import KINDS
@@ -103,7 +103,7 @@ def test_json_and_times_come_back_as_they_went(database: Database) -> None:
     with database.write() as connection:
         resources.insert(connection, VOLUMES, storage_id, [row])
     with database.read() as connection:
-        (shown,) = resources.listing(connection, KINDS['volumes'], {}, 10, 0)
+        (shown,) = resources.listing(connection, KINDS['volumes'], lists.Query(10)).rows
     assert {name: shown[name] for name in ('extra', 'total_capacity', 'compressed')} == {
         name: row[name] for name in ('extra', 'total_capacity', 'compressed')}
     assert shown['created_at'].utcoffset().total_seconds() == 0

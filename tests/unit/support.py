@@ -19,7 +19,7 @@ from paste import deploy
 from delfin import exception
 from delfin.api.backend import BACKEND, Backend
 from delfin.common.masking import Masker
-from delfin.db import Database, resources, runs, storages
+from delfin.db import Database, lists, resources, runs, storages
 from delfin.db.runs import Claim
 from delfin.db.schema import Schema
 from delfin.drivers.driver import StorageDriver
@@ -67,7 +67,9 @@ def add_rows(database: Database, storage_id: str, kind: str, rows: Sequence[Mapp
 def rows_of(database: Database, kind: str, storage_id: str, **filters: Any) -> dict[str, dict[str, Any]]:
     """The stored rows of a storage by native id, as the API shows them."""
     with database.read() as connection:
-        rows = resources.listing(connection, KINDS[kind], {'storage_id': storage_id, **filters}, 1000, 0)
+        wanted = tuple(lists.Filter(name, lists.Operator.EQUAL, (value,))
+                       for name, value in {'storage_id': storage_id, **filters}.items())
+        rows = resources.listing(connection, KINDS[kind], lists.Query(1000, wanted)).rows
     return {row[KINDS[kind].native_id]: row for row in rows}
 
 
@@ -206,11 +208,11 @@ class Rest:
         """Send a request; `body` is bytes, or a document that is sent as JSON. The path may hold anything."""
         request = webob.Request.blank('/', method=method, headers=dict(headers or {}))
         bare, _, query = path.partition('?')
-        request.environ |= {'PATH_INFO': bare, 'QUERY_STRING': query, BACKEND: self.backend, **(environ or {})}
         if body is not None:
             request.body = body if isinstance(body, bytes) else json.dumps(body).encode()
             if content_type:
                 request.content_type = content_type
+        request.environ |= {'PATH_INFO': bare, 'QUERY_STRING': query, BACKEND: self.backend, **(environ or {})}
         return Answer(request.get_response(self.app))
 
     def get(self, path: str, **kwargs: Any) -> Answer:

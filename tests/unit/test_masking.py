@@ -129,6 +129,10 @@ def test_of_several_secrets_none_survives(secrets, around):
     assert not any(secret in masked for secret in secrets)
 
 
+def test_of_a_secret_that_begins_like_another_no_rest_is_left():
+    assert masker_for('abcdef', 'abcdef-and-more').mask('x abcdef-and-more abcdef y') == f'x {MASK} {MASK} y'
+
+
 @given(st.text())
 def test_a_text_without_secrets_stays_as_it_is(text):
     assume('hunter2' not in text)

@@ -126,6 +126,13 @@ def test_a_full_sync_that_joins_a_waiting_partial_run_is_still_a_full_sync(write
     assert set(kinds_of(latest(storage_id))) == {'storage', *KINDS}
 
 
+def test_a_full_sync_does_not_join_a_running_partial_run(database, write, storage_id):
+    """It would come back as done without having looked at the other kinds."""
+    take_run(database, storage_id, ('volumes',))
+    with pytest.raises(exception.StorageIsSyncing):
+        write(runs.request, storage_id, KINDS, 'api')
+
+
 def test_force_is_not_lost_by_joining_a_waiting_run(write, latest, storage_id):
     write(runs.request, storage_id, KINDS, 'api')
     write(runs.request, storage_id, KINDS, 'api', force=True)

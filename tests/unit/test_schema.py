@@ -84,8 +84,9 @@ def test_a_newer_database_is_refused_with_what_to_do(database):
     set_version(database, '9999')
     with pytest.raises(exception.InvalidConfiguration) as caught:
         Schema(database).upgrade()
-    assert caught.value.msg == ('the database has version 9999, which this Delfin (version 0001) does not know; '
-                                'install the newer Delfin')
+    assert caught.value.msg == (
+        f'the database has version 9999, which this Delfin (version {Schema(database).wanted()}) does not know; '
+        'install the newer Delfin')
 
 
 def test_a_service_does_not_start_on_a_newer_database(database):

@@ -84,6 +84,19 @@ def test_a_length_that_lies_is_not_believed(rest):
     assert answer.status in (400, 413)
 
 
+def test_a_body_of_unknown_length_is_not_read_for_ever(rest):
+    """Sent in chunks, without a length."""
+    rest.conf.set_override('max_body_kb', 1, 'api')
+    answer = rest.post('/v1/storages', b'[' + b'1,' * 5000 + b'1]',
+                       environ={'CONTENT_LENGTH': '', 'wsgi.input_terminated': True})
+    assert (answer.status, answer.error) == (413, 'RequestBodyTooLarge')
+
+
+def test_a_body_of_unknown_length_is_read(rest):
+    answer = rest.post('/v1/storages', b'{"colour": 1}', environ={'CONTENT_LENGTH': '', 'wsgi.input_terminated': True})
+    assert answer.error == 'InvalidInput'
+
+
 @pytest.mark.parametrize('length', ['-1', 'x', '99999999999999999999999', '1e3'])
 def test_a_length_that_is_no_number_is_the_clients_fault(rest, length):
     assert 400 <= rest.post('/v1/storages', b'{}', environ={'CONTENT_LENGTH': length}).status < 500

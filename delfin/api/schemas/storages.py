@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import fastjsonschema
@@ -40,7 +41,7 @@ def _section(required: list[str], more: dict[str, Any]) -> dict[str, Any]:
     return {'type': 'object', 'properties': {**_COMMON, **more}, 'required': required, 'additionalProperties': False}
 
 
-REGISTER = {
+REGISTER: dict[str, Any] = {
     'type': 'object',
     'properties': {
         'vendor': _TEXT, 'model': _TEXT, 'storage_name': _TEXT,
@@ -59,7 +60,34 @@ REGISTER = {
     'additionalProperties': False,
 }
 
+# Any part of a section may be given: it is merged over what is stored, then the array is asked.
+ACCESS_UPDATE = {
+    'type': 'object',
+    'properties': {
+        **{name: {**REGISTER['properties'][name], 'required': []} for name in ACCESS_TYPE},
+        'extra_attributes': REGISTER['properties']['extra_attributes'],
+    },
+    'minProperties': 1,
+    'additionalProperties': False,
+}
+LABELS = {
+    'type': 'object',
+    'properties': {
+        'display_name': {'type': ['string', 'null'], 'maxLength': 255},
+        'name': {'type': ['string', 'null'], 'maxLength': 255},
+        'description': {'type': ['string', 'null'], 'maxLength': 4096},
+        'note': {'type': ['string', 'null'], 'maxLength': 4096},
+        'site': {'type': ['string', 'null'], 'maxLength': 255},
+        'tags': {'type': ['array', 'null'], 'maxItems': 64, 'uniqueItems': True, 'items': _TEXT},
+    },
+    'additionalProperties': False,
+}
+# What clients call them -> what they are.
+_LABEL_NAMES = {'name': 'display_name', 'description': 'note'}
+
 _validate = fastjsonschema.compile(REGISTER)
+_validate_access = fastjsonschema.compile(ACCESS_UPDATE)
+_validate_labels = fastjsonschema.compile(LABELS)
 
 
 def registration(body: Any) -> dict[str, Any]:
@@ -67,14 +95,38 @@ def registration(body: Any) -> dict[str, Any]:
     body = normal_form(body)
     if isinstance(body, dict) and not any(name in body for name in ACCESS_TYPE):
         raise exception.InvalidInput(f'At least one of {", ".join(ACCESS_TYPE)} is required.')
+    return _checked(_validate, body)
+
+
+def access_update(body: Any) -> dict[str, Any]:
+    """The body of `PUT /v1/storages/{id}/access-info`. A field that is null is to be forgotten."""
+    body = normal_form(body, with_driver=False)
+    forgotten: dict[str, dict[str, None]] = {}
+    if isinstance(body, dict):
+        for name in ACCESS_TYPE:
+            if isinstance(body.get(name), dict):
+                forgotten[name] = {field: None for field, value in body[name].items()
+                                   if value is None and field in REGISTER['properties'][name]['properties']}
+                body[name] = {field: value for field, value in body[name].items() if field not in forgotten[name]}
+    given = _checked(_validate_access, body)
+    return {**given, **{name: {**given[name], **fields} for name, fields in forgotten.items()}}
+
+
+def labels(body: Any) -> dict[str, Any]:
+    """The body of `PUT /v1/storages/{id}` by our column names; empty texts mean none."""
+    given = _checked(_validate_labels, body)
+    return {_LABEL_NAMES.get(name, name): value or None for name, value in given.items()}
+
+
+def _checked(validate: Callable[[Any], Any], body: Any) -> dict[str, Any]:
     try:
-        _validate(body)
+        validate(body)
     except fastjsonschema.JsonSchemaValueException as error:
         raise exception.InvalidInput(_explain(error)) from None
     return dict(body)
 
 
-def normal_form(body: Any) -> Any:
+def normal_form(body: Any, *, with_driver: bool = True) -> Any:
     """What the driver guide's examples write: `vendor` and `model` inside a section, the port as text."""
     if not isinstance(body, dict):
         return body
@@ -85,7 +137,7 @@ def normal_form(body: Any) -> Any:
             continue
         section = dict(section)
         for key in ('vendor', 'model'):
-            if key in section:
+            if key in section and with_driver:
                 body.setdefault(key, section[key])
                 if body[key] == section[key]:
                     del section[key]

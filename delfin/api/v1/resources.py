@@ -3,14 +3,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import webob
 
 from delfin import exception
-from delfin.api import wsgi
+from delfin.api import listing, wsgi
 from delfin.db import resources, storages
 from delfin.kinds import Column, Kind
+
+FRAMEWORK_FIELDS = ('id', 'storage_id', 'created_at', 'updated_at', 'last_seen_at')
+
+
+def columns(kind: Kind) -> tuple[Column, ...]:
+    """What lists of `kind` are filtered and sorted by."""
+    return (Column('id'), Column('storage_id'), *kind.table.columns)
+
+
+def shown(kind: Kind) -> tuple[str, ...]:
+    """The fields of a row, in order."""
+    return (*FRAMEWORK_FIELDS, *(column.name for column in kind.table.columns), 'extra',
+            *(members.shown_as for members in kind.members))
 
 
 class ResourceController:
@@ -18,28 +29,31 @@ class ResourceController:
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
-        self._columns = (Column('id'), Column('storage_id'), *kind.table.columns)
 
     def index(self, request: wsgi.Request, storage_id: str | None = None) -> webob.Response:
-        """A page of rows; every column is a filter."""
-        query = request.query()
-        limit, offset = wsgi.page(query, request.max_limit)
-        fixed = () if storage_id is None else ('storage_id',)
-        if storage_id is not None:
-            query.pop('storage_id', None)       # the path decides
-        wanted = wsgi.filters(query, self._columns, fixed)
+        """A page of rows."""
+        rules = listing.ListRules(columns(self._kind), shown(self._kind), self._kind.filter_aliases,
+                                  request.max_limit)
+        wanted = rules.parse(request, None if storage_id is None else {'storage_id': storage_id})
         with request.backend.database.read() as connection:
             if storage_id is not None:
-                wanted['storage_id'] = storages.get(connection, storage_id)['id']
-            rows = resources.listing(connection, self._kind, wanted, limit, offset)
-        return wsgi.answer(200, {self._kind.name: rows})
+                storages.require(connection, storage_id)
+            try:
+                page = resources.listing(connection, self._kind, wanted.query)
+            except exception.NotFound as error:         # the marker
+                raise self._not_found(str(wanted.query.marker), error.msg) from None
+        return listing.answer(request, self._kind.name, page, rules, wanted)
 
     def show(self, request: wsgi.Request, id: str, storage_id: str | None = None) -> webob.Response:
         """One row."""
-        wsgi.filters(request.query(), ())
-        row: dict[str, Any] | None
+        listing.no_more(request.query())
         with request.backend.database.read() as connection:
             row = resources.get(connection, self._kind, id)
         if row is None or storage_id not in (None, row['storage_id']):
-            raise getattr(exception, self._kind.not_found, exception.NotFound)(id)
+            raise self._not_found(id)
         return wsgi.answer(200, row)
+
+    def _not_found(self, row_id: str, message: str | None = None) -> exception.NotFound:
+        error_class = getattr(exception, self._kind.not_found, exception.NotFound)
+        error: exception.NotFound = error_class(row_id, message=message) if message else error_class(row_id)
+        return error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storages: register, list, show, delete, sync, and the record of syncs."""
+"""Storages: register, list, show, label, delete, sync, capabilities, and the record of syncs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,37 @@ from typing import Any
 import webob
 
 from delfin import access, exception
-from delfin.api import wsgi
-from delfin.api.schemas.storages import registration
+from delfin.api import listing, wsgi
+from delfin.api.backend import Backend
+from delfin.api.schemas import storages as schemas
 from delfin.db import engine, runs, storages
-from delfin.kinds import KINDS, STORAGE_COLUMNS, Column
+from delfin.kinds import KINDS, STORAGE_COLUMNS, STORAGE_LABELS, Column
 
-_COLUMNS = (Column('id'), *STORAGE_COLUMNS)
 # The task service must store a registration so much earlier than the API gives up.
-_ANSWER_SECONDS = 3
+ANSWER_SECONDS = 3
+
+COLUMNS = (Column('id'), *STORAGE_COLUMNS, *STORAGE_LABELS)
+SHOWN = ('id', 'created_at', 'updated_at', *(column.name for column in STORAGE_COLUMNS), *storages.LABELS,
+         'sync_status', 'last_sync_at', 'last_contact_at', 'reachable', 'quarantined_until', 'extra', 'deleted_at',
+         'deleted')
 _SYNC_STATUS = {'pending': 'SYNCING', 'running': 'SYNCING', 'failed': 'FAILED'}
+_REACHABLE = {'done': True, 'failed': False, None: None}
 
 
 def view(row: dict[str, Any]) -> dict[str, Any]:
     """A storage as clients see it. `deleted` and `deleted_at` are there because existing clients know them."""
-    shown = dict(row)
-    shown['sync_status'] = _SYNC_STATUS.get(shown.pop('last_run_state'), 'SYNCED')
-    return {**shown, 'deleted_at': None, 'deleted': False}
+    row = dict(row)
+    row['sync_status'] = _SYNC_STATUS.get(row.pop('last_run_state'), 'SYNCED')
+    row['reachable'] = _REACHABLE[row.pop('last_answer')]
+    row |= {'deleted_at': None, 'deleted': False, 'tags': row['tags'] or []}
+    return {name: row[name] for name in SHOWN}
+
+
+def deadline(backend: Backend) -> str:
+    """Until when the task service may still store the outcome of a call: on the database's clock, RFC 3339."""
+    seconds = max(1, backend.conf.rpc.timeout_seconds - ANSWER_SECONDS)
+    with backend.database.read() as connection:
+        return (engine.now(connection) + timedelta(seconds=seconds)).isoformat()
 
 
 class StorageController:
@@ -34,30 +49,32 @@ class StorageController:
 
     def index(self, request: wsgi.Request) -> webob.Response:
         """A page of storages."""
-        query = request.query()
-        limit, offset = wsgi.page(query, request.max_limit)
-        wanted = wsgi.filters(query, _COLUMNS)
+        rules = listing.ListRules(COLUMNS, SHOWN, {}, request.max_limit)
+        wanted = rules.parse(request)
         with request.backend.database.read() as connection:
-            rows = storages.listing(connection, wanted, limit, offset)
-        return wsgi.answer(200, {'storages': [view(row) for row in rows]})
+            page = storages.listing(connection, wanted.query)
+        page.rows[:] = [view(row) for row in page.rows]
+        return listing.answer(request, 'storages', page, rules, wanted)
 
     def show(self, request: wsgi.Request, id: str) -> webob.Response:
         """One storage."""
+        listing.no_more(request.query())
         with request.backend.database.read() as connection:
             return wsgi.answer(200, view(storages.get(connection, id)))
 
     def create(self, request: wsgi.Request) -> webob.Response:
         """Register an array: the task service logs in and asks who it is, then its inventory is fetched."""
-        body = registration(request.json())
+        query = request.query()
+        listing.no_more(query, 'dry_run')
+        body = schemas.registration(request.json())
         storage_id = str(uuid.uuid4())
         # All extra attributes travel sealed; the task service knows which of them its driver calls secret.
         sealed = access.seal(body, storage_id, request.backend.keyring, lambda name: True)
-        seconds = max(1, request.backend.conf.rpc.timeout_seconds - _ANSWER_SECONDS)
-        with request.backend.database.read() as connection:
-            deadline = engine.now(connection) + timedelta(seconds=seconds)
+        if listing.boolean(query.get('dry_run', ['false'])[-1], 'dry_run'):
+            return wsgi.answer(200, request.backend.tasks.probe_storage(request.context, storage_id, sealed))
         failure: exception.ServiceUnavailable | None = None
         try:
-            request.backend.tasks.register_storage(request.context, storage_id, sealed, deadline.isoformat())
+            request.backend.tasks.register_storage(request.context, storage_id, sealed, deadline(request.backend))
         except exception.ServiceUnavailable as error:
             failure = error         # perhaps only the answer was lost: by now the deadline decides, look
         with request.backend.database.read() as connection:
@@ -66,6 +83,16 @@ class StorageController:
             except exception.StorageNotFound:
                 raise failure or exception.StorageNotFound(storage_id) from None
         return wsgi.answer(201, view(row), {'Location': f'/v1/storages/{storage_id}'})
+
+    def update(self, request: wsgi.Request, id: str) -> webob.Response:
+        """Change what people say of a storage: display name, note, site, tags. What is not given stays."""
+        listing.no_more(request.query())
+        values = schemas.labels(request.json())
+        with request.backend.database.write() as connection:
+            if values:
+                storages.set_labels(connection, id, values)
+            row = storages.get(connection, id)
+        return wsgi.answer(200, view(row))
 
     def delete(self, request: wsgi.Request, id: str) -> webob.Response:
         """Hide a storage at once; the task service logs out of it and purges its rows."""
@@ -79,7 +106,7 @@ class StorageController:
         """Sync one storage, or join the sync that is under way."""
         request.no_body()
         with request.backend.database.write() as connection:
-            storages.get(connection, id)
+            storages.require(connection, id)
             run_id = runs.request(connection, id, KINDS.names(), 'api')
         request.backend.tasks.look_for_work(request.context)
         return wsgi.answer(202, {'id': run_id, 'storage_id': id}, {'Location': f'/v1/storages/{id}/syncs/latest'})
@@ -97,20 +124,59 @@ class StorageController:
     def syncs(self, request: wsgi.Request, id: str) -> webob.Response:
         """The recorded syncs of a storage, newest first."""
         query = request.query()
-        limit, offset = wsgi.page(query, request.max_limit)
-        wsgi.filters(query, ())
+        listing.no_more(query, 'limit', 'offset')
+        limit = listing.whole_number(query.get('limit', ['50'])[-1], 'limit')
+        offset = listing.whole_number(query.get('offset', ['0'])[-1], 'offset')
         with request.backend.database.read() as connection:
-            storages.get(connection, id)
-            return wsgi.answer(200, {'syncs': runs.listing(connection, id, limit, offset)})
+            storages.require(connection, id)
+            found = runs.listing(connection, id, min(limit, request.max_limit), offset)
+        return wsgi.answer(200, {'syncs': found})
 
     def latest_sync(self, request: wsgi.Request, id: str) -> webob.Response:
         """The newest sync of a storage, with live progress."""
+        listing.no_more(request.query())
         with request.backend.database.read() as connection:
-            storages.get(connection, id)
+            storages.require(connection, id)
             found = runs.listing(connection, id, 1, 0)
         if not found:
             raise exception.SyncRunNotFound('latest')
         return wsgi.answer(200, found[0])
+
+    def capabilities(self, request: wsgi.Request, id: str) -> webob.Response:
+        """What of a storage can be measured, as its driver says it."""
+        listing.no_more(request.query())
+        with request.backend.database.read() as connection:
+            row = storages.get(connection, id)
+        spec = request.backend.tasks.get_capabilities(request.context, id)
+        return wsgi.answer(200, {'metadata': {'vendor': row['vendor'], 'model': row['model']}, 'spec': spec})
+
+
+class AccessInfoController:
+    """`/v1/access-infos` and `/v1/storages/{id}/access-info`."""
+
+    def index(self, request: wsgi.Request) -> webob.Response:
+        """The access information of every storage, without secrets."""
+        listing.no_more(request.query())
+        with request.backend.database.read() as connection:
+            rows = storages.all_access(connection)
+        return wsgi.answer(200, {'access_infos': [access.without_secrets(row) for row in rows]})
+
+    def show(self, request: wsgi.Request, id: str) -> webob.Response:
+        """How one storage is reached, without secrets."""
+        listing.no_more(request.query())
+        with request.backend.database.read() as connection:
+            storages.require(connection, id)
+            return wsgi.answer(200, access.without_secrets(storages.access(connection, id)))
+
+    def update(self, request: wsgi.Request, id: str) -> webob.Response:
+        """Change how a storage is reached. The array is asked first: it must be the same one."""
+        listing.no_more(request.query())
+        body = schemas.access_update(request.json())
+        with request.backend.database.read() as connection:
+            storages.require(connection, id)
+        sealed = access.seal(body, id, request.backend.keyring, lambda name: True)
+        request.backend.tasks.update_access_info(request.context, id, sealed, deadline(request.backend))
+        return self.show(request, id)
 
 
 class DriverController:
@@ -118,5 +184,10 @@ class DriverController:
 
     def index(self, request: wsgi.Request) -> webob.Response:
         """Every declared driver; those that cannot be used say why."""
-        wsgi.filters(request.query(), ())
+        listing.no_more(request.query())
         return wsgi.answer(200, {'drivers': request.backend.tasks.list_drivers(request.context)})
+
+    def show(self, request: wsgi.Request, vendor: str, model: str) -> webob.Response:
+        """One driver with its options and capabilities."""
+        listing.no_more(request.query())
+        return wsgi.answer(200, request.backend.tasks.get_driver(request.context, vendor, model))

@@ -6,12 +6,13 @@ The schema is changed by migrations only (`delfin/db/migrations`); a test compar
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
 from delfin.db.sqlalchemy import types
-from delfin.kinds import STORAGE_COLUMNS, ColumnType, Table
+from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS, Column, ColumnType, Table
 
 metadata = sa.MetaData()
 
@@ -32,6 +33,13 @@ def _storage_fk(**kwargs: Any) -> sa.Column[Any]:
                      nullable=False, **kwargs)
 
 
+def _filter_indexes(name: str, columns: Iterable[Column]) -> Iterator[sa.Index]:
+    """For each offered filter: its rows in the default order of lists."""
+    for column in columns:
+        if column.indexed:
+            yield sa.Index(f'ix_{name}_{column.name}', column.name, 'created_at', 'id')
+
+
 # `live` is 1 until the storage is deleted and NULL afterwards: a serial number is unique among the live ones only.
 storages = sa.Table(
     'storages', metadata,
@@ -43,8 +51,14 @@ storages = sa.Table(
     sa.Column('deleted_at', types.UtcDateTime()),
     sa.Column('live', sa.SmallInteger(), server_default='1'),
     sa.Column('quarantined_until', types.UtcDateTime()),
+    # What people say of it; a sync never touches these.
+    sa.Column('display_name', types.text()),
+    sa.Column('note', sa.Text()),
+    sa.Column('site', types.text()),
+    sa.Column('tags', types.json()),
     sa.UniqueConstraint('serial_number', 'live', name='uq_storages_serial_number'),
     sa.Index('ix_storages_order', 'created_at', 'id'),
+    *_filter_indexes('storages', (*STORAGE_COLUMNS, *STORAGE_LABELS)),
     **types.MARIADB_TABLE,
 )
 
@@ -104,6 +118,16 @@ sync_run_kinds = sa.Table(
 )
 
 
+# When the array last gave a complete answer for a kind: what the freshness of its rows is derived from.
+sync_freshness = sa.Table(
+    'sync_freshness', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('kind', sa.String(64), primary_key=True),
+    sa.Column('seen_at', types.UtcDateTime(), nullable=False),
+    **types.MARIADB_TABLE,
+)
+
+
 def table(spec: Table) -> sa.Table:
     """The SQL table of a kind or relation, made on first use (so a kind added later has one too)."""
     found = metadata.tables.get(spec.name)
@@ -126,5 +150,6 @@ def _make(spec: Table) -> sa.Table:
         sa.UniqueConstraint('storage_id', *spec.key, name=f'uq_{spec.name}_key'),
         sa.Index(f'ix_{spec.name}_storage', 'storage_id', 'created_at', 'id'),
         sa.Index(f'ix_{spec.name}_order', 'created_at', 'id'),
+        *_filter_indexes(spec.name, spec.columns if len(spec.key) == 1 else ()),
         **types.MARIADB_TABLE,
     )

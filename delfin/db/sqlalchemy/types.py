@@ -43,8 +43,8 @@ def uuid_text() -> sa.String:
 
 
 def text() -> sa.String:
-    """Short text: names, native ids, enumerations."""
-    return sa.String(TEXT_LENGTH)
+    """Short text: names, native ids, enumerations. Compared and ordered byte by byte on every engine."""
+    return sa.String(TEXT_LENGTH).with_variant(sa.String(TEXT_LENGTH, collation='C'), 'postgresql')
 
 
 def serial() -> sa.types.TypeEngine[int]:

@@ -60,6 +60,8 @@ def _method(name: str, function: Callable[..., Any]) -> Any:
 class FakeStorageDriver(driver.StorageDriver):
     """Driver of the make-believe array."""
 
+    PROTOCOLS = tuple(constants.ACCESS_TYPE)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._access: dict[str, Any] = {}       # sections and extra_attributes, as last given

@@ -28,7 +28,9 @@ _FINDMNT_FOUND_NOTHING = 1
 
 
 class LinuxHostDriver(StorageDriver):
-    """`linux host`. Access: `cli` with the host localhost for this machine, `ssh` for any."""
+    """A Linux machine. Access: `cli` with the host localhost for this machine, `ssh` for any."""
+
+    PROTOCOLS = ('ssh', 'cli')
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from delfin import exception
 from delfin.common.masking import Masker
 from delfin.common.text import clean
-from delfin.db import Database, is_away, resources, runs, storages
+from delfin.db import Database, freshness, is_away, resources, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door, Lane
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Kind, Table
@@ -113,18 +113,21 @@ class Inventory:
                 raise
             LOG.exception('sync of %s of storage %s failed', name, taken.storage_id)
             result = Result('failed', counts, found, error='internal error; see the log of the task service')
+        error_text = None if result.error is None else clean(self._masker.mask(result.error))
         self._record(taken, name, {
             'state': result.state, **result.counts.values(), 'seconds': round(time.monotonic() - started, 6),
             'withheld': result.withheld, 'findings': self._clean(result.findings.listing()),
-            'error': None if result.error is None else clean(self._masker.mask(result.error))})
+            'error': error_text})
         if result.state == 'failed':
-            LOG.warning('sync of %s of storage %s failed: %s', name, taken.storage_id, result.error)
+            LOG.warning('sync of %s of storage %s failed: %s', name, taken.storage_id, error_text)
         return result
 
     def _record(self, taken: Claim, name: str, values: Mapping[str, Any]) -> None:
         with self._database.write() as connection:
             runs.guard(connection, taken)
             runs.set_kind(connection, taken.run_id, name, values)
+            if values['state'] == 'done' and not values['withheld']:
+                freshness.note(connection, taken.storage_id, name)
 
     def _clean(self, listing: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         for finding in listing:
@@ -153,7 +156,7 @@ class Inventory:
             raise exception.StorageSerialNumberMismatch(
                 f'the array answers with serial number {values["serial_number"]}, registered is {registered}; '
                 'nothing was changed: check its address, or register the new array')
-        return {name: value for name, value in values.items() if value is not None}
+        return values
 
     # --- resource kinds ---
 

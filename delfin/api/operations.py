@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every call of the API: path, method, what it does, what it takes and answers. Routing and OpenAPI read this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import webob
+
+from delfin.api import schemas_of
+from delfin.api.schemas import storages as bodies
+from delfin.api.v1.discovery import DiscoveryController
+from delfin.api.v1.resources import ResourceController
+from delfin.api.v1.search import SearchController
+from delfin.api.v1.storages import AccessInfoController, DriverController, StorageController
+from delfin.kinds import KINDS, Kind
+
+Action = Callable[..., webob.Response]
+Schema = dict[str, Any]
+
+# What every call may answer besides its own errors.
+COMMON_ERRORS = (400, 500, 503)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path. The first line of the action's doc string is its summary.
+
+    `listed` names the component whose rows a list holds, `answer` the schema of another body (None: no body).
+    """
+
+    method: str
+    path: str                       # below the root, with {names}
+    action: Action
+    tag: str
+    status: int = 200
+    answer: Schema | None = None
+    listed: str | None = None
+    envelope: str = ''
+    parameters: tuple[Schema, ...] = ()
+    body: Schema | None = None
+    body_optional: bool = False
+    errors: tuple[int, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        return (self.action.__doc__ or '').strip().splitlines()[0]
+
+
+def ref(component: str) -> Schema:
+    """A reference to a component of the OpenAPI document."""
+    return {'$ref': f'#/components/schemas/{component}'}
+
+
+_DEVICE_ERRORS = (404, 409, 413, 415, 501, 502, 504)
+_DRY_RUN = schemas_of.parameter('dry_run', {'type': 'boolean'}, 'test the connection and store nothing')
+
+
+def operations() -> list[Operation]:
+    """All calls. Fixed words stand before ids that could be the same."""
+    found: list[Operation] = []
+    discovery, search = DiscoveryController(), SearchController()
+    storage, access, drivers = StorageController(), AccessInfoController(), DriverController()
+    anything = {'type': 'object'}
+    storage_rows = schemas_of.list_parameters(schemas_of.STORAGE)
+    found += [
+        Operation('GET', '/', discovery.versions, 'service', answer=anything),
+        Operation('GET', '/v1', discovery.version, 'service', answer=anything),
+        Operation('GET', '/v1/openapi.json', discovery.openapi, 'service', answer=anything),
+        Operation('GET', '/v1/docs', discovery.docs, 'service', answer={'type': 'string'}),
+        Operation('GET', '/v1/search', search.index, 'service', answer=ref('SearchResult'),
+                  parameters=schemas_of.SEARCH_PARAMETERS),
+        Operation('GET', '/v1/drivers', drivers.index, 'drivers', answer={
+            'type': 'object', 'properties': {'drivers': {'type': 'array', 'items': ref('Driver')}},
+            'required': ['drivers']}),
+        Operation('GET', '/v1/drivers/{vendor}/{model}', drivers.show, 'drivers', answer=ref('Driver'), errors=(404,)),
+        Operation('GET', '/v1/storages', storage.index, 'storages', listed='Storage', envelope='storages',
+                  parameters=storage_rows, errors=(404,)),
+        Operation('POST', '/v1/storages', storage.create, 'storages', 201, ref('Storage'), parameters=(_DRY_RUN,),
+                  body=bodies.REGISTER, errors=_DEVICE_ERRORS),
+        Operation('POST', '/v1/storages/sync', storage.sync_all, 'storages', 202, body={'type': ['null', 'object']},
+                  body_optional=True, errors=(413, 415)),
+        Operation('GET', '/v1/storages/{id}', storage.show, 'storages', answer=ref('Storage'), errors=(404,)),
+        Operation('PUT', '/v1/storages/{id}', storage.update, 'storages', answer=ref('Storage'), body=bodies.LABELS,
+                  errors=(404, 413, 415)),
+        Operation('DELETE', '/v1/storages/{id}', storage.delete, 'storages', 202, errors=(404, 413, 415)),
+        Operation('POST', '/v1/storages/{id}/sync', storage.sync, 'storages', 202, ref('SyncRequested'),
+                  body={'type': ['null', 'object']}, body_optional=True, errors=(404, 409, 413, 415)),
+        Operation('GET', '/v1/storages/{id}/syncs', storage.syncs, 'storages', answer={
+            'type': 'object', 'properties': {'syncs': {'type': 'array', 'items': ref('SyncRun')}},
+            'required': ['syncs']}, parameters=schemas_of.PAGE_PARAMETERS, errors=(404,)),
+        Operation('GET', '/v1/storages/{id}/syncs/latest', storage.latest_sync, 'storages', answer=ref('SyncRun'),
+                  errors=(404,)),
+        Operation('GET', '/v1/storages/{id}/capabilities', storage.capabilities, 'storages', answer=anything,
+                  errors=(404, 501, 502, 504)),
+        Operation('GET', '/v1/access-infos', access.index, 'access information', answer={
+            'type': 'object', 'properties': {'access_infos': {'type': 'array', 'items': ref('AccessInfo')}},
+            'required': ['access_infos']}),
+        Operation('GET', '/v1/storages/{id}/access-info', access.show, 'access information',
+                  answer=ref('AccessInfo'), errors=(404,)),
+        Operation('PUT', '/v1/storages/{id}/access-info', access.update, 'access information',
+                  answer=ref('AccessInfo'), body=bodies.ACCESS_UPDATE, errors=_DEVICE_ERRORS),
+    ]
+    for kind in KINDS:
+        found += _of_kind(kind)
+    return found
+
+
+def _of_kind(kind: Kind) -> list[Operation]:
+    controller = ResourceController(kind)
+    prefix = '/v1/storages/{storage_id}/' if kind.nested else '/v1/'
+    component = schemas_of.component_name(kind)
+    parameters = schemas_of.list_parameters(schemas_of.of_kind(kind), kind.filter_aliases, nested=kind.nested)
+    found = []
+    for name in (kind.path, *kind.aliases):
+        found += [
+            Operation('GET', prefix + name, controller.index, kind.name, listed=component, envelope=kind.name,
+                      parameters=parameters, errors=(404,)),
+            Operation('GET', f'{prefix}{name}/{{id}}', controller.show, kind.name, answer=ref(component),
+                      errors=(404,)),
+        ]
+    return found

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON schemas of what the API answers, derived from the kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from delfin.api.v1 import resources
+from delfin.api.v1 import storages as storage_views
+from delfin.db.runs import COUNTS
+from delfin.kinds import BIGINT_MAX, KINDS, STORAGE_COLUMNS, STORAGE_LABELS, Column, ColumnType, Kind
+
+Schema = dict[str, Any]
+
+_JSON_TYPES = {ColumnType.TEXT: 'string', ColumnType.INTEGER: 'integer', ColumnType.BOOLEAN: 'boolean'}
+_TIME: Schema = {'type': 'string', 'format': 'date-time'}
+_MAYBE_TIME: Schema = {'type': ['string', 'null'], 'format': 'date-time'}
+_MAYBE_TEXT: Schema = {'type': ['string', 'null']}
+_TEXTS: Schema = {'type': 'array', 'items': {'type': 'string'}}
+_EXTRA: Schema = {'type': ['object', 'null'], 'description': "the vendor's own fields"}
+
+
+def _column(column: Column) -> Schema:
+    schema: Schema = {'type': [_JSON_TYPES[column.type], 'null']}
+    notes = [column.help] if column.help else []
+    if column.values:       # not as an enumeration: drivers may say something else, and it is kept
+        notes.append(f'one of {", ".join(column.values)}, or what the array says')
+    if column.refers_to:
+        notes.append(f'native id of one of {column.refers_to}')
+    if notes:
+        schema['description'] = '; '.join(notes)
+    return schema
+
+
+def _object(properties: Mapping[str, Schema], required: bool = True) -> Schema:
+    schema: Schema = {'type': 'object', 'properties': dict(properties)}
+    if required:
+        schema['required'] = list(properties)
+    return schema
+
+
+def of_kind(kind: Kind) -> Schema:
+    """One row of a kind."""
+    fields: dict[str, Schema] = {
+        'id': {'type': 'string'}, 'storage_id': {'type': 'string'}, 'created_at': _TIME, 'updated_at': _MAYBE_TIME,
+        'last_seen_at': {**_MAYBE_TIME, 'description': 'when the array last listed it'}}
+    fields |= {column.name: _column(column) for column in kind.table.columns}
+    fields['extra'] = _EXTRA
+    fields |= {members.shown_as: _TEXTS for members in kind.members}
+    return _object({name: fields[name] for name in resources.shown(kind)})
+
+
+def component_name(kind: Kind) -> str:
+    """The name of a kind's schema."""
+    return ''.join(word.capitalize() for word in kind.singular.split('_'))
+
+
+def _storage() -> Schema:
+    fields: dict[str, Schema] = {column.name: _column(column) for column in (*STORAGE_COLUMNS, *STORAGE_LABELS)}
+    fields |= {
+        'id': {'type': 'string'}, 'created_at': _TIME, 'updated_at': _MAYBE_TIME,
+        'serial_number': {'type': 'string'}, 'note': _MAYBE_TEXT, 'tags': _TEXTS,
+        'sync_status': {'enum': ['SYNCED', 'SYNCING', 'FAILED']},
+        'last_sync_at': {**_MAYBE_TIME, 'description': 'end of the last sync without a failure'},
+        'last_contact_at': {**_MAYBE_TIME, 'description': 'when the array last answered'},
+        'reachable': {'type': ['boolean', 'null'], 'description': 'whether it answered the last sync'},
+        'quarantined_until': {**_MAYBE_TIME, 'description': 'calls pause because its driver hung'},
+        'extra': _EXTRA, 'deleted_at': {'type': 'null'}, 'deleted': {'const': False},
+    }
+    return _object({name: fields[name] for name in storage_views.SHOWN})
+
+
+STORAGE = _storage()
+
+_COUNT: Schema = {'type': 'integer', 'minimum': 0}
+_SYNC_KIND = _object({
+    'kind': {'type': 'string'}, 'state': {'enum': ['pending', 'running', 'done', 'failed', 'unsupported']},
+    **dict.fromkeys(COUNTS, _COUNT), 'seconds': {'type': ['number', 'null']},
+    'findings': {'type': 'array', 'items': _object({
+        'code': {'type': 'string'}, 'column': _MAYBE_TEXT, 'count': _COUNT, 'example': _MAYBE_TEXT})},
+    'error': _MAYBE_TEXT})
+_SECTION: Schema = {'type': 'object', 'description': 'without secrets; {} when never set'}
+
+COMPONENTS: dict[str, Schema] = {
+    'Error': _object({'error_code': {'type': 'string'}, 'error_msg': {'type': 'string'},
+                      'error_args': {'type': 'array'}, 'request_id': {'type': 'string'}}),
+    'Storage': STORAGE,
+    'AccessInfo': _object({
+        'storage_id': {'type': 'string'}, 'created_at': _TIME, 'updated_at': _MAYBE_TIME, 'storage_name': _MAYBE_TEXT,
+        'vendor': {'type': 'string'}, 'model': {'type': 'string'}, 'rest': _SECTION, 'ssh': _SECTION, 'cli': _SECTION,
+        'smis': _SECTION, 'extra_attributes': {'type': 'object'}}),
+    'SyncRequested': _object({'id': {'type': 'integer'}, 'storage_id': {'type': 'string'}}),
+    'SyncRun': _object({
+        'id': {'type': 'integer'}, 'storage_id': {'type': 'string'}, 'trigger': {'type': 'string'},
+        'state': {'enum': ['pending', 'running', 'done', 'failed']}, 'force': {'type': 'boolean'},
+        'node': _MAYBE_TEXT, 'created_at': _TIME, 'not_before': _TIME, 'started_at': _MAYBE_TIME,
+        'finished_at': _MAYBE_TIME, 'kinds': {'type': 'array', 'items': _SYNC_KIND}}),
+    'Driver': {**_object({
+        'name': {'type': 'string'}, 'vendor': {'type': 'string'}, 'model': {'type': 'string'},
+        'package': {'type': 'string'}, 'version': {'type': 'string'}, 'class': {'type': 'string'},
+        'driver_api': _MAYBE_TEXT, 'description': _MAYBE_TEXT, 'status': {'enum': ['ok', 'error']},
+        'error': _MAYBE_TEXT})},
+    'SearchResult': _object({'results': {'type': 'array', 'items': _object({
+        'kind': {'type': 'string'}, 'id': {'type': 'string'}, 'storage_id': {'type': 'string'},
+        'matched': {'type': 'string'}, 'value': _MAYBE_TEXT, 'resource': {'type': 'object'}})},
+        'truncated': {'type': 'boolean'}}),
+}
+
+
+def components() -> dict[str, Schema]:
+    """All component schemas."""
+    return {**COMPONENTS, **{component_name(kind): of_kind(kind) for kind in KINDS}}
+
+
+# --- parameters ---
+
+def parameter(name: str, schema: Schema, description: str, **more: Any) -> Schema:
+    """A query parameter."""
+    return {'name': name, 'in': 'query', 'schema': schema, 'description': description, **more}
+
+
+_NUMBER: Schema = {'type': 'integer', 'minimum': 0}
+PAGE_PARAMETERS = (
+    parameter('limit', {**_NUMBER, 'maximum': BIGINT_MAX}, 'most rows of the answer; larger values are cut'),
+    parameter('offset', {**_NUMBER, 'maximum': 2**31 - 1}, 'rows to skip; a marker is faster'),
+)
+SEARCH_PARAMETERS = (
+    parameter('q', {'type': 'string', 'minLength': 2, 'maxLength': 255},
+              'WWN, IQN, serial number, name or native id, or the beginning of one', required=True),
+    parameter('limit', {**_NUMBER, 'maximum': BIGINT_MAX}, 'most results'),
+)
+
+
+def list_parameters(row: Schema, aliases: Mapping[str, str] | None = None, *,
+                    nested: bool = False) -> tuple[Schema, ...]:
+    """The query parameters of a list whose rows look like `row`: pages, order, fields and filters by equality."""
+    fields = list(row['properties'])
+    framework = ('created_at', 'updated_at', 'last_seen_at')
+    not_filters = (*framework, 'extra', 'tags', 'note', 'sync_status', 'last_sync_at', 'last_contact_at', 'reachable',
+                   'quarantined_until', 'deleted_at', 'deleted', 'description', 'location', 'cpu_info')
+    found = [
+        *PAGE_PARAMETERS,
+        parameter('marker', {'type': 'string'}, 'next_marker of the last page, or the id of its last row'),
+        parameter('sort', {'type': 'string'}, 'key:asc or key:desc, several with commas', example='created_at:desc'),
+        parameter('fields', {'type': 'string'}, f'fields to show, with commas, of {", ".join(fields)}'),
+        parameter('total', {'type': 'boolean'}, 'count all rows as total_count'),
+    ]
+    for name in (*fields, *(aliases or {})):
+        schema = row['properties'].get((aliases or {}).get(name, name), {})
+        kind = schema.get('type')
+        kind = kind[0] if isinstance(kind, list) else kind
+        if name in not_filters or kind not in _JSON_TYPES.values() or (nested and name == 'storage_id'):
+            continue
+        typed: Schema = {**_NUMBER, 'maximum': BIGINT_MAX} if kind == 'integer' else {'type': kind}
+        found.append(parameter(name, typed, 'equal to'))
+    return tuple(found)
