@@ -106,12 +106,14 @@ class _Array:
 class Door:
     """All driver calls of one process.
 
-    `load_access(storage_id)` gives the open access information; `on_quarantine(storage_id, until)` is told when an
+    `load_access(storage_id)` gives the open access information; `verify(access)` what drivers are told about
+    certificates (True, False, or the path of a CA bundle); `on_quarantine(storage_id, until)` is told when an
     array is left alone (`until` a time) and when that is over (None).
     """
 
     def __init__(self, drivers: DriverManager, load_access: Callable[[str], access_info.Access], *,
-                 limits: Limits | None = None, masker: Masker | None = None, verify: bool | str = True,
+                 limits: Limits | None = None, masker: Masker | None = None,
+                 verify: Callable[[access_info.Access], bool | str] = lambda access: True,
                  on_quarantine: Callable[[str, datetime | None], None] | None = None) -> None:
         self._drivers = drivers
         self._load_access = load_access
@@ -368,7 +370,7 @@ class Door:
         options = options_of(driver_class)
         self._masker.learn(array.storage_id, access_info.secrets(access, options))
         arguments = access_info.for_driver(access, array.storage_id, options)
-        driver = driver_class(**arguments, verify=self._verify)
+        driver = driver_class(**arguments, verify=self._verify(access))
         with array.changed:
             if array.generation == generation and array.driver is None:
                 array.driver, array.driver_class = driver, driver_class

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from delfin.context import RequestContext
 from delfin.db import Database, engine, runs, storages
 from delfin.drivers.api import Door, Lane, Limits
 from delfin.drivers.manager import DriverManager, options_of
+from delfin.drivers.verify import verify_for
 from delfin.keyring import Keyring
 from delfin.kinds import KINDS
 from delfin.task_manager.sync.findings import Findings
@@ -169,12 +171,12 @@ class TaskManager:
         storages.set_quarantine(self._database, storage_id, until.astimezone(UTC) if until else None)
 
 
-def _verify(conf: cfg.ConfigOpts) -> bool | str:
-    """What drivers are told about certificates: verify them, with the system's CAs or the configured ones."""
+def _verify(conf: cfg.ConfigOpts) -> Callable[[access_info.Access], bool | str]:
+    """What drivers are told about certificates: what the access section says, else the configured or system's CAs."""
     path = conf.drivers.ca_path
     if path and not Path(path).exists():
         raise exception.InvalidConfiguration(f'[drivers] ca_path: {path} does not exist')
-    return path or True
+    return lambda access: verify_for(access, path or True, Path(conf.state_path) / 'ca')
 
 
 def _limits(conf: cfg.ConfigOpts) -> Limits:

@@ -52,7 +52,10 @@ class StorageController:
         rules = listing.ListRules(COLUMNS, SHOWN, {}, request.max_limit)
         wanted = rules.parse(request)
         with request.backend.database.read() as connection:
-            page = storages.listing(connection, wanted.query)
+            try:
+                page = storages.listing(connection, wanted.query)
+            except exception.NotFound as error:         # the marker
+                raise exception.StorageNotFound(wanted.query.marker, message=error.msg) from None
         page.rows[:] = [view(row) for row in page.rows]
         return listing.answer(request, 'storages', page, rules, wanted)
 
