@@ -52,15 +52,18 @@ class Schema:
                     'install the newer Delfin')
         return f'the database has version {current}, this Delfin needs {wanted}; run "delfin-manage db upgrade"'
 
-    def upgrade(self) -> tuple[str | None, str]:
-        """Bring the database to the wanted version; (version before, version after). Refuses a newer database."""
-        before, wanted = self.current(), self.wanted()
+    def upgrade(self, to: str | None = None) -> tuple[str | None, str]:
+        """Bring the database to the wanted version, or to an earlier one; (version before, version after).
+
+        Refuses a newer database.
+        """
+        before, wanted = self.current(), to or self.wanted()
         if before is not None and not self._knows(before):
             raise exception.InvalidConfiguration(str(self.problem()))
         if before != wanted:
             with self._database.engine.connect() as connection:
                 self._config.attributes['connection'] = connection
-                command.upgrade(self._config, 'head')
+                command.upgrade(self._config, wanted)
                 if connection.in_transaction():
                     connection.commit()
         return before, wanted

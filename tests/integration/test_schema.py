@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -45,6 +46,21 @@ def test_the_migrations_give_the_models(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={'compare_type': False})
         assert compare_metadata(context, models.metadata) == []
+
+
+def test_an_installation_of_the_first_version_keeps_its_rows_over_the_upgrade(database_url: str) -> None:
+    database = Database(database_url)
+    schema = Schema(database)
+    schema.upgrade('0001')
+    columns = {'id': 's1', 'serial_number': 'one', 'created_at': datetime.now(UTC), 'live': 1, 'total_capacity': 7}
+    with database.write() as connection:
+        connection.execute(sa.insert(models.storages), columns)
+        resources.insert(connection, VOLUMES, 's1', [_volume('lun')])
+    assert schema.upgrade() == ('0001', schema.wanted())
+    with database.read() as connection:
+        assert storages.get(connection, 's1')['total_capacity'] == 7
+        assert set(resources.stored(connection, VOLUMES, 's1')) == {('lun',)}
+    database.close()
 
 
 def test_native_ids_differ_by_case_and_by_trailing_blanks(database: Database) -> None:

@@ -118,6 +118,40 @@ sync_run_kinds = sa.Table(
 )
 
 
+# Who may send traps for a storage. Secrets are sealed.
+alert_sources = sa.Table(
+    'alert_sources', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('updated_at', types.UtcDateTime()),
+    sa.Column('host', types.text(), nullable=False, index=True),
+    sa.Column('version', sa.String(16), nullable=False),
+    sa.Column('community_string', sa.Text()),
+    sa.Column('username', types.text()),
+    sa.Column('security_level', sa.String(16)),
+    sa.Column('auth_protocol', sa.String(16)),
+    sa.Column('auth_key', sa.Text()),
+    sa.Column('privacy_protocol', sa.String(16)),
+    sa.Column('privacy_key', sa.Text()),
+    sa.Column('engine_id', sa.String(64)),
+    sa.Column('context_name', types.text()),
+    sa.Column('port', sa.Integer()),
+    sa.Column('retry_num', sa.Integer()),
+    sa.Column('expiration', sa.Integer()),
+    **types.MARIADB_TABLE,
+)
+
+# How far the metrics of a storage have been collected (epoch ms): one mark for each resource type takes the place of
+# stored jobs and failed windows.
+collection_marks = sa.Table(
+    'collection_marks', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('resource_type', sa.String(32), primary_key=True),
+    sa.Column('collected_until', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', types.UtcDateTime(), nullable=False),
+    **types.MARIADB_TABLE,
+)
+
 # When the array last gave a complete answer for a kind: what the freshness of its rows is derived from.
 sync_freshness = sa.Table(
     'sync_freshness', metadata,

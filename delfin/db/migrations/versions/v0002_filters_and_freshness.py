@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Indexes for every offered filter, freshness of kinds, and what people say of a storage."""
+"""Indexes for every offered filter, freshness of kinds, what people say of a storage, alert sources, metric marks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,36 @@ def upgrade() -> None:
         storage_fk(primary_key=True),
         sa.Column('kind', sa.String(64), primary_key=True),
         sa.Column('seen_at', types.UtcDateTime(), nullable=False),
+        **types.MARIADB_TABLE,
+    )
+    op.create_table(
+        'alert_sources',
+        storage_fk(primary_key=True),
+        sa.Column('created_at', types.UtcDateTime(), nullable=False),
+        sa.Column('updated_at', types.UtcDateTime()),
+        sa.Column('host', types.text(), nullable=False),
+        sa.Column('version', sa.String(16), nullable=False),
+        sa.Column('community_string', sa.Text()),
+        sa.Column('username', types.text()),
+        sa.Column('security_level', sa.String(16)),
+        sa.Column('auth_protocol', sa.String(16)),
+        sa.Column('auth_key', sa.Text()),
+        sa.Column('privacy_protocol', sa.String(16)),
+        sa.Column('privacy_key', sa.Text()),
+        sa.Column('engine_id', sa.String(64)),
+        sa.Column('context_name', types.text()),
+        sa.Column('port', sa.Integer()),
+        sa.Column('retry_num', sa.Integer()),
+        sa.Column('expiration', sa.Integer()),
+        **types.MARIADB_TABLE,
+    )
+    op.create_index('ix_alert_sources_host', 'alert_sources', ['host'])
+    op.create_table(
+        'collection_marks',
+        storage_fk(primary_key=True),
+        sa.Column('resource_type', sa.String(32), primary_key=True),
+        sa.Column('collected_until', sa.BigInteger(), nullable=False),
+        sa.Column('updated_at', types.UtcDateTime(), nullable=False),
         **types.MARIADB_TABLE,
     )
     create_filter_indexes('storages', [
