@@ -173,6 +173,8 @@ class TestInstallFails:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell that puts the tests into the background makes everything below it ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             _wait_for(lambda: (copy / '.venv' / 'bin').exists())
             process.send_signal(number)

@@ -41,6 +41,8 @@ def test_disks_are_those_of_lsblk(delfin: Client, machine: str) -> None:
 
 
 def test_filesystems_agree_with_df(delfin: Client, machine: str) -> None:
+    if subprocess.run(['findmnt', '/'], capture_output=True).returncode:
+        pytest.skip('/ is no filesystem of its own here (a chroot)')
     rows = {row['name']: row for row in delfin.rows('filesystems', machine)}
     assert rows, 'this machine has no filesystem to compare'
     for mount_point, row in rows.items():
