@@ -193,8 +193,9 @@ class TrustAdapter(HTTPAdapter):
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().send(request, stream, self._timeout if timeout is None else timeout, *args, **kwargs)
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any,
-                                             cert: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host: Any
+        tls: Any        # what urllib3 takes as keyword arguments, more than requests' own types know
         host, tls = super().build_connection_pool_key_attributes(request, True, cert)
         context = self._context
         if cert is not None:

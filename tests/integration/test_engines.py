@@ -415,7 +415,12 @@ def test_ctrl_c_at_the_start_leaves_nothing(kind: type[Engine]) -> None:
         signal.raise_signal(signal.SIGINT)
 
     engine.check = interrupt  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        engine.start()
+    # A shell that puts the tests into the background makes everything below it ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not seen[0].exists()
     assert not processes_of(seen[0])
