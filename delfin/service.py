@@ -42,7 +42,7 @@ class Service(Protocol):
         """Begin; raises when it cannot."""
 
     def stop(self, timeout_seconds: float) -> None:
-        """Take no more work, put back what is under way, return within the time-out."""
+        """Take no more work, put back what is under way, return within the time-out. Also when half started."""
 
 
 @dataclass(frozen=True)
@@ -122,21 +122,30 @@ class Launcher:
         self._services = services
         self._timeout_seconds = timeout_seconds
         self._stop = threading.Event()
+        self._begun: list[Service] = []
+        self._failure: Exception | None = None
 
     def run(self) -> None:
         """Start all, wait for SIGTERM or SIGINT, stop all."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        started: list[Service] = []
+        # Beside the main thread, which must hear signals: a start may wait long for a broker that is away.
+        threading.Thread(target=self._start_all, name='start', daemon=True).start()
+        self._stop.wait()
+        LOG.info('stopping')
+        self._stop_all(self._begun)
+        if self._failure is not None:
+            raise self._failure
+
+    def _start_all(self) -> None:
         try:
             for service in self._services:
+                self._begun.append(service)
                 service.start()
-                started.append(service)
-            LOG.info('running: %s', ', '.join(service.name for service in started))
-            self._stop.wait()
-            LOG.info('stopping')
-        finally:
-            self._stop_all(started)
+            LOG.info('running: %s', ', '.join(service.name for service in self._begun))
+        except Exception as error:      # handed to the main thread
+            self._failure = error
+            self._stop.set()
 
     def _stop_all(self, services: Sequence[Service]) -> None:
         """Side by side, since each may wait for something of its own."""

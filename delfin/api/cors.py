@@ -15,8 +15,8 @@ from delfin.api.middleware import REQUEST_ID
 App = Callable[..., Any]
 
 _METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
-_REQUEST_HEADERS = f'Content-Type, {REQUEST_ID}'
-_ANSWER_HEADERS = f'Allow, Location, Retry-After, {REQUEST_ID}'
+_REQUEST_HEADERS = f'Content-Type, If-None-Match, {REQUEST_ID}'
+_ANSWER_HEADERS = f'Allow, ETag, Location, Retry-After, X-Next-Marker, X-Total-Count, {REQUEST_ID}'
 _PREFLIGHT_SECONDS = '600'
 
 

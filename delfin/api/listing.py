@@ -23,9 +23,9 @@ from delfin.kinds import BIGINT_MAX, Column, ColumnType
 
 CSV_TYPE = 'text/csv'
 PARAMETERS = ('limit', 'offset', 'marker', 'sort', 'sort_key', 'sort_dir', 'fields', 'total')
-FRAMEWORK_SORT_KEYS = ('created_at', 'updated_at', 'id', 'storage_id')
+FRAMEWORK_SORT_KEYS = ('created_at', 'updated_at')
+MAX_OFFSET = 2**31 - 1
 
-_MAX_OFFSET = 2**31 - 1
 _MAX_VALUES = 100       # of one filter
 _OPERATORS = {'~': Operator.CONTAINS, '>': Operator.AT_LEAST, '<': Operator.AT_MOST}
 _DIRECTIONS = {'asc': False, 'desc': True}
@@ -58,7 +58,7 @@ class ListRules:
         filters += [Filter(name, Operator.EQUAL, (value,)) for name, value in (fixed or {}).items()]
         query = Query(
             limit=min(whole_number(options.get('limit', str(self.max_limit)), 'limit'), self.max_limit),
-            offset=whole_number(options.get('offset', '0'), 'offset', _MAX_OFFSET),
+            offset=whole_number(options.get('offset', '0'), 'offset', MAX_OFFSET),
             marker=options.get('marker'), filters=tuple(filters), orders=self._orders(options),
             with_total=boolean(options.get('total', 'false'), 'total'))
         return ListRequest(query, self._fields(options.get('fields')))
@@ -89,18 +89,19 @@ class ListRules:
                                      f'{", ".join(PARAMETERS)}.')
 
     def _orders(self, options: Mapping[str, str]) -> tuple[Order, ...]:
-        if 'sort' in options:
-            entries = [entry.partition(':') for entry in options['sort'].split(',')]
-        elif 'sort_key' in options or 'sort_dir' in options:
-            entries = [(options.get('sort_key', 'created_at'), ':', options.get('sort_dir', 'desc'))]
-        else:
-            return ()
-        known = (*FRAMEWORK_SORT_KEYS, *(column.name for column in self.columns))
+        orders: tuple[Order, ...] = ()
+        if 'sort_key' in options or 'sort_dir' in options:
+            orders = self._parsed([(options.get('sort_key', 'created_at'), ':', options.get('sort_dir', 'desc'))])
+        if 'sort' in options:       # beats the other form, which must make sense all the same
+            orders = self._parsed(entry.partition(':') for entry in options['sort'].split(','))
+        return orders
+
+    def _parsed(self, entries: Iterable[tuple[str, str, str]]) -> tuple[Order, ...]:
+        known = sort_keys(self.columns)
         orders: list[Order] = []
         for name, colon, direction in entries:
             if name not in known:
-                raise exception.InvalidInput(
-                    f'Unknown sort key {name[:64]!r}. Known are {", ".join(dict.fromkeys(known))}.')
+                raise exception.InvalidInput(f'Unknown sort key {name[:64]!r}. Known are {", ".join(known)}.')
             if (direction or 'desc') not in _DIRECTIONS or (colon and not direction):
                 raise exception.InvalidInput(f'The sort direction of {name} must be asc or desc.')
             if name not in {order.column for order in orders}:
@@ -115,6 +116,11 @@ class ListRules:
             if name not in self.shown:
                 raise exception.InvalidInput(f'Unknown field {name[:64]!r}. Known are {", ".join(self.shown)}.')
         return names
+
+
+def sort_keys(columns: Iterable[Column]) -> tuple[str, ...]:
+    """What a list with these columns can be sorted by."""
+    return (*FRAMEWORK_SORT_KEYS, *(column.name for column in columns))
 
 
 def answer(request: wsgi.Request, envelope: str, page: Page, rules: ListRules,
@@ -154,7 +160,7 @@ def _cell(value: Any) -> str:
         return ''
     if isinstance(value, str):
         # A text that a spreadsheet would run as a formula is shown as text.
-        return f"'{value}" if value[:1] in ('=', '+', '-', '@', '\t', '\r') else value
+        return f"'{value}" if value[:1] in ('=', '+', '-', '@', '\t', '\r', '\n') else value
     return json.text(value).strip('"')
 
 

@@ -11,10 +11,9 @@ import webob
 
 from delfin.api import schemas_of
 from delfin.api.schemas import storages as bodies
+from delfin.api.v1 import resources, storages
 from delfin.api.v1.discovery import DiscoveryController
-from delfin.api.v1.resources import ResourceController
 from delfin.api.v1.search import SearchController
-from delfin.api.v1.storages import AccessInfoController, DriverController, StorageController
 from delfin.kinds import KINDS, Kind
 
 Action = Callable[..., webob.Response]
@@ -56,6 +55,7 @@ def ref(component: str) -> Schema:
 
 
 _DEVICE_ERRORS = (404, 409, 413, 415, 501, 502, 504)
+_NOTHING = {'type': ['null', 'object'], 'maxProperties': 0}
 _DRY_RUN = schemas_of.parameter('dry_run', {'type': 'boolean'}, 'test the connection and store nothing')
 
 
@@ -63,9 +63,10 @@ def operations() -> list[Operation]:
     """All calls. Fixed words stand before ids that could be the same."""
     found: list[Operation] = []
     discovery, search = DiscoveryController(), SearchController()
-    storage, access, drivers = StorageController(), AccessInfoController(), DriverController()
+    storage, access = storages.StorageController(), storages.AccessInfoController()
+    drivers = storages.DriverController()
     anything = {'type': 'object'}
-    storage_rows = schemas_of.list_parameters(schemas_of.STORAGE)
+    storage_rows = schemas_of.list_parameters(storages.COLUMNS, storages.SHOWN)
     found += [
         Operation('GET', '/', discovery.versions, 'service', answer=anything),
         Operation('GET', '/v1', discovery.version, 'service', answer=anything),
@@ -81,14 +82,14 @@ def operations() -> list[Operation]:
                   parameters=storage_rows, errors=(404,)),
         Operation('POST', '/v1/storages', storage.create, 'storages', 201, ref('Storage'), parameters=(_DRY_RUN,),
                   body=bodies.REGISTER, errors=_DEVICE_ERRORS),
-        Operation('POST', '/v1/storages/sync', storage.sync_all, 'storages', 202, body={'type': ['null', 'object']},
-                  body_optional=True, errors=(413, 415)),
+        Operation('POST', '/v1/storages/sync', storage.sync_all, 'storages', 202, body=_NOTHING, body_optional=True,
+                  errors=(413,)),
         Operation('GET', '/v1/storages/{id}', storage.show, 'storages', answer=ref('Storage'), errors=(404,)),
         Operation('PUT', '/v1/storages/{id}', storage.update, 'storages', answer=ref('Storage'), body=bodies.LABELS,
                   errors=(404, 413, 415)),
-        Operation('DELETE', '/v1/storages/{id}', storage.delete, 'storages', 202, errors=(404, 413, 415)),
+        Operation('DELETE', '/v1/storages/{id}', storage.delete, 'storages', 202, errors=(404, 413)),
         Operation('POST', '/v1/storages/{id}/sync', storage.sync, 'storages', 202, ref('SyncRequested'),
-                  body={'type': ['null', 'object']}, body_optional=True, errors=(404, 409, 413, 415)),
+                  body=_NOTHING, body_optional=True, errors=(404, 409, 413)),
         Operation('GET', '/v1/storages/{id}/syncs', storage.syncs, 'storages', answer={
             'type': 'object', 'properties': {'syncs': {'type': 'array', 'items': ref('SyncRun')}},
             'required': ['syncs']}, parameters=schemas_of.PAGE_PARAMETERS, errors=(404,)),
@@ -102,7 +103,7 @@ def operations() -> list[Operation]:
         Operation('GET', '/v1/storages/{id}/access-info', access.show, 'access information',
                   answer=ref('AccessInfo'), errors=(404,)),
         Operation('PUT', '/v1/storages/{id}/access-info', access.update, 'access information',
-                  answer=ref('AccessInfo'), body=bodies.ACCESS_UPDATE, errors=_DEVICE_ERRORS),
+                  answer=ref('AccessInfo'), body=bodies.ACCESS_UPDATE_OR_NULL, errors=_DEVICE_ERRORS),
     ]
     for kind in KINDS:
         found += _of_kind(kind)
@@ -110,10 +111,11 @@ def operations() -> list[Operation]:
 
 
 def _of_kind(kind: Kind) -> list[Operation]:
-    controller = ResourceController(kind)
+    controller = resources.ResourceController(kind)
     prefix = '/v1/storages/{storage_id}/' if kind.nested else '/v1/'
     component = schemas_of.component_name(kind)
-    parameters = schemas_of.list_parameters(schemas_of.of_kind(kind), kind.filter_aliases, nested=kind.nested)
+    parameters = schemas_of.list_parameters(resources.columns(kind), resources.shown(kind), kind.filter_aliases,
+                                            nested=kind.nested)
     found = []
     for name in (kind.path, *kind.aliases):
         found += [

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from delfin.api import listing
 from delfin.api.v1 import resources
 from delfin.api.v1 import storages as storage_views
 from delfin.db.runs import COUNTS
@@ -123,7 +124,7 @@ def parameter(name: str, schema: Schema, description: str, **more: Any) -> Schem
 _NUMBER: Schema = {'type': 'integer', 'minimum': 0}
 PAGE_PARAMETERS = (
     parameter('limit', {**_NUMBER, 'maximum': BIGINT_MAX}, 'most rows of the answer; larger values are cut'),
-    parameter('offset', {**_NUMBER, 'maximum': 2**31 - 1}, 'rows to skip; a marker is faster'),
+    parameter('offset', {**_NUMBER, 'maximum': listing.MAX_OFFSET}, 'rows to skip; a marker is faster'),
 )
 SEARCH_PARAMETERS = (
     parameter('q', {'type': 'string', 'minLength': 2, 'maxLength': 255},
@@ -132,26 +133,33 @@ SEARCH_PARAMETERS = (
 )
 
 
-def list_parameters(row: Schema, aliases: Mapping[str, str] | None = None, *,
+def list_parameters(columns: Sequence[Column], fields: Sequence[str], aliases: Mapping[str, str] | None = None, *,
                     nested: bool = False) -> tuple[Schema, ...]:
-    """The query parameters of a list whose rows look like `row`: pages, order, fields and filters by equality."""
-    fields = list(row['properties'])
-    framework = ('created_at', 'updated_at', 'last_seen_at')
-    not_filters = (*framework, 'extra', 'tags', 'note', 'sync_status', 'last_sync_at', 'last_contact_at', 'reachable',
-                   'quarantined_until', 'deleted_at', 'deleted', 'description', 'location', 'cpu_info')
+    """The query parameters of a list: pages, order, fields, and filters by equality."""
+    keys = listing.sort_keys(columns)
     found = [
         *PAGE_PARAMETERS,
         parameter('marker', {'type': 'string'}, 'next_marker of the last page, or the id of its last row'),
-        parameter('sort', {'type': 'string'}, 'key:asc or key:desc, several with commas', example='created_at:desc'),
-        parameter('fields', {'type': 'string'}, f'fields to show, with commas, of {", ".join(fields)}'),
+        _several('sort', {'pattern': f'^({"|".join(keys)})(:(asc|desc))?$'},
+                 f'key, key:asc or key:desc, several with commas; keys are {", ".join(keys)}',
+                 example=['created_at:desc']),
+        parameter('sort_key', {'enum': list(keys)}, 'another way to say sort'),
+        parameter('sort_dir', {'enum': ['asc', 'desc']}, 'the direction of sort_key'),
+        _several('fields', {'enum': list(fields)}, f'fields to show, with commas, of {", ".join(fields)}'),
         parameter('total', {'type': 'boolean'}, 'count all rows as total_count'),
     ]
-    for name in (*fields, *(aliases or {})):
-        schema = row['properties'].get((aliases or {}).get(name, name), {})
-        kind = schema.get('type')
-        kind = kind[0] if isinstance(kind, list) else kind
-        if name in not_filters or kind not in _JSON_TYPES.values() or (nested and name == 'storage_id'):
+    filters = {column.name: column for column in columns if column.indexed}
+    filters |= {alias: filters[name] for alias, name in (aliases or {}).items()}
+    for name, column in filters.items():
+        if nested and name == 'storage_id':
             continue
+        kind = _JSON_TYPES[column.type]
         typed: Schema = {**_NUMBER, 'maximum': BIGINT_MAX} if kind == 'integer' else {'type': kind}
         found.append(parameter(name, typed, 'equal to'))
     return tuple(found)
+
+
+def _several(name: str, item: Schema, description: str, **more: Any) -> Schema:
+    """A query parameter whose values stand in one text, with commas."""
+    schema = {'type': 'array', 'items': {'type': 'string', **item}, 'minItems': 1}
+    return parameter(name, schema, description, style='form', explode=False, **more)

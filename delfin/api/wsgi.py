@@ -32,12 +32,7 @@ class Request:
 
     def json(self) -> Any:
         """The body; `None` when there is none. 400, 413 or 415 for everything that is no JSON document."""
-        length = self._request.content_length
-        if length is not None and length > self._max_body_bytes:
-            raise exception.RequestBodyTooLarge(self._max_body_bytes)
-        body = self._request.body_file.read(self._max_body_bytes + 1)
-        if len(body) > self._max_body_bytes:
-            raise exception.RequestBodyTooLarge(self._max_body_bytes)
+        body = self._read()
         if not body.strip():
             return None
         content_type = (self._request.content_type or '').lower()
@@ -52,9 +47,18 @@ class Request:
         return document
 
     def no_body(self) -> None:
-        """For calls without arguments: an empty body, `null` and `{}` are welcome, anything else is 400."""
-        if self.json() not in (None, {}):
+        """For calls without arguments: an empty body, `null` and `{}` are welcome by any name, anything else is 400."""
+        if self._read().strip() not in (b'', b'null', b'{}'):
             raise exception.BadRequest(message='This call takes no body.')
+
+    def _read(self) -> bytes:
+        length = self._request.content_length
+        if length is not None and length > self._max_body_bytes:
+            raise exception.RequestBodyTooLarge(self._max_body_bytes)
+        body: bytes = self._request.body_file.read(self._max_body_bytes + 1)
+        if len(body) > self._max_body_bytes:
+            raise exception.RequestBodyTooLarge(self._max_body_bytes)
+        return body
 
     def query(self) -> dict[str, list[str]]:
         """Query parameters with all their values. 400 for text that is not UTF-8."""

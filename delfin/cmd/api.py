@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -24,10 +24,12 @@ from oslo_config import cfg
 from delfin import exception, service
 from delfin.api.server import App, Endpoint, Tls, application
 from delfin.common import config
+from delfin.common.masking import Masker
 
 PROG = 'delfin-api'
 _ARGUMENTS = 'DELFIN_API_ARGUMENTS'     # how the workers, fresh processes, learn the command line
 _BACKPRESSURE = 512                     # connections a worker holds before it stops taking more
+_OWN_SECONDS = 1                        # of the time to stop, what granian needs around its workers' end
 _DEATH_SIGNAL = 1                       # PR_SET_PDEATHSIG of prctl(2)
 # granian's messages go the way of ours, which is set up already.
 _LOGGING = {'incremental': True, 'formatters': {}, 'handlers': {}, 'loggers': {'_granian': {}}}
@@ -42,8 +44,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 def main() -> None:
     """Console entry point. Everything is checked here, lest a bad configuration make worker after worker die."""
     try:
-        conf, masker = service.prepare(sys.argv[1:], PROG)
-        masker.learn('[api] tls_key_password', filter(None, [conf.api.tls_key_password]))
+        conf, masker = _prepare(sys.argv[1:])
         with service.parts(conf, masker, embedded=False) as parts:
             endpoint = Endpoint.of(conf, embedded=False)
             application(parts)
@@ -59,9 +60,15 @@ def main() -> None:
 def worker() -> Bridge:
     """The application of one worker process."""
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)      # never outlive the process that would respawn us
-    conf, masker = service.prepare(json.loads(os.environ[_ARGUMENTS]), PROG)
+    conf, masker = _prepare(json.loads(os.environ[_ARGUMENTS]))
     return Bridge(application(service.make_parts(conf, masker)), threads=conf.api.threads,
                   max_body_bytes=conf.api.max_body_kb * 1024, body_seconds=conf.api.request_timeout_seconds)
+
+
+def _prepare(argv: Sequence[str]) -> tuple[cfg.ConfigOpts, Masker]:
+    conf, masker = service.prepare(argv, PROG)
+    masker.learn('[api] tls_key_password', filter(None, [conf.api.tls_key_password]))
+    return conf, masker
 
 
 def _server(conf: cfg.ConfigOpts, endpoint: Endpoint) -> Any:
@@ -69,8 +76,8 @@ def _server(conf: cfg.ConfigOpts, endpoint: Endpoint) -> Any:
         'delfin.cmd.api:worker', factory=True, interface=Interfaces.ASGINL, address=endpoint.address,
         port=endpoint.port, workers=conf.api.workers, backpressure=_BACKPRESSURE, http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=conf.api.request_timeout_seconds * 1000),
-        workers_kill_timeout=conf.shutdown_timeout_seconds, respawn_failed_workers=True, log_dictconfig=_LOGGING,
-        log_access=False, websockets=False)
+        workers_kill_timeout=max(1, conf.shutdown_timeout_seconds - _OWN_SECONDS), respawn_failed_workers=True,
+        log_dictconfig=_LOGGING, log_access=False, websockets=False)
     if endpoint.tls:
         files = TlsFiles(endpoint.tls)
         server.ssl_ctx = files.as_granian_wants_it()
@@ -124,8 +131,8 @@ class Bridge:
     """Our WSGI application as an ASGI application: a thread is taken only for a request that has arrived completely.
 
     granian's own WSGI interface lets the thread that answers wait for the body, without any time limit: a few clients
-    that never finish theirs would stop a worker for ever. It also drops repeated headers, which is unsafe behind a
-    proxy that appends its own X-Forwarded-For.
+    that never finish theirs would stop a worker for ever. Of repeated headers it keeps the first: with a proxy that
+    adds an X-Forwarded-For of its own, that is the client's.
     """
 
     def __init__(self, app: App, *, threads: int, max_body_bytes: int, body_seconds: float) -> None:

@@ -49,8 +49,8 @@ API_OPTS = [
                      'register and delete storages. Only for networks in which nobody else can reach it.'),
     cfg.StrOpt('tls_cert_file',
                help='PEM file with the certificate of the REST API, followed by those of intermediate CAs. With '
-                    'tls_key_file it switches TLS (1.2 or newer) on. Only delfin-api speaks TLS. SIGHUP to delfin-api '
-                    'reads certificate, key and CAs again without losing a request.'),
+                    'tls_key_file it switches TLS (1.2 or newer) on. Only delfin-api speaks TLS. At SIGHUP it reads '
+                    'certificate, key and CAs again and replaces its workers one by one.'),
     cfg.StrOpt('tls_key_file',
                help='PEM file with the private key of the certificate: RSA of at least 2048 bits, P-256, P-384 or '
                     'Ed25519. Others must not be able to read it.'),

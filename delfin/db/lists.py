@@ -3,8 +3,9 @@
 
 * Text compares byte by byte (the columns are declared so); a substring is looked for with case.
 * NULL is smaller than every value: first in ascending order, last in descending order.
-* Every order ends in `created_at` and `id`, so that it is total. A page after a marker is found by the marker's values,
-  not by its row: the row may be gone by then, and a late page costs no more than the first.
+* Every order ends in `created_at` and `id`, in the direction of its first key, so that it is total. A page after a
+  marker is found by the marker's values, not by its row: the row may be gone by then, and a late page costs no more
+  than the first.
 """
 
 from __future__ import annotations
@@ -89,13 +90,13 @@ def fetch(connection: sa.Connection, select: sa.Select[Any], table: sa.Table, qu
     ordering = [_ordering(connection, table.c[order.column], order) for order in orders]
     # One row more than asked for tells whether there is a next page.
     paged = paged.order_by(*ordering).limit(query.limit + 1).offset(query.offset or None)
-    if connection.dialect.name in ('mysql', 'mariadb'):
+    if connection.dialect.name in ('mysql', 'mariadb') and (query.offset or query.marker is not None):
         # MariaDB reads whole rows for the pages it skips; picking the ids first lets it stay in the index.
         ids = paged.with_only_columns(table.c.id).subquery()
-        paged = select.join(ids, ids.c.id == table.c.id).order_by(*ordering)
-    result = connection.execute(paged)
-    names = tuple(result.keys())
-    rows = [dict(zip(names, row, strict=True)) for row in result]
+        paged = sa.select(*select.selected_columns).select_from(table).join(ids, ids.c.id == table.c.id)
+        paged = paged.order_by(*ordering)
+    names = [str(column.name) for column in select.selected_columns]    # not SQLAlchemy's str: orjson is slow with it
+    rows = [dict(zip(names, row, strict=True)) for row in connection.execute(paged).all()]
     if len(rows) <= query.limit:
         return Page(rows, None, total)
     del rows[query.limit:]

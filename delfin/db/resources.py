@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from delfin.db import freshness, lists
 from delfin.db.engine import now
 from delfin.db.sqlalchemy import models
-from delfin.db.sqlalchemy.models import storages
+from delfin.db.sqlalchemy.models import storages, sync_freshness
 from delfin.kinds import KINDS, Kind, Table
 
 Key = tuple[str, ...]
@@ -25,19 +26,21 @@ BATCH = 1000            # rows of one statement; a transaction holds at most two
 
 def listing(connection: sa.Connection, kind: Kind, query: lists.Query) -> lists.Page:
     """A page of the rows of live storages, with their member lists and freshness."""
-    page = lists.fetch(connection, _select(kind), models.table(kind.table), query)
+    table = models.table(kind.table)
+    page = lists.fetch(connection, _rows(table), table, query)
     _complete(connection, kind, page.rows)
     return page
 
 
 def get(connection: sa.Connection, kind: Kind, row_id: str) -> dict[str, Any] | None:
     """One row of a live storage by our id."""
-    row = connection.execute(_select(kind).where(models.table(kind.table).c.id == row_id)).mappings().first()
-    if row is None:
+    found = connection.execute(_row(models.table(kind.table)), {'row_id': row_id}).mappings().first()
+    if found is None:
         return None
-    rows = [dict(row)]
-    _complete(connection, kind, rows)
-    return rows[0]
+    row = dict(found)
+    row['last_seen_at'] = row.pop('stale_since') or row['last_seen_at']
+    _add_members(connection, kind, [row])
+    return row
 
 
 def search(connection: sa.Connection, kind: Kind, terms: Sequence[str], prefix: bool,
@@ -47,7 +50,7 @@ def search(connection: sa.Connection, kind: Kind, terms: Sequence[str], prefix: 
     found: dict[str, dict[str, Any]] = {}
     for column in (column for column in kind.table.columns if column.searchable):
         condition = lists.matches(table.c[column.name], terms, prefix)
-        query = _select(kind).where(condition).order_by(table.c[column.name], table.c.id).limit(limit)
+        query = _rows(table).where(condition).order_by(table.c[column.name], table.c.id).limit(limit)
         for row in connection.execute(query).mappings():
             found.setdefault(row['id'], {**row, 'matched': column.name})
         if len(found) >= limit:
@@ -57,12 +60,22 @@ def search(connection: sa.Connection, kind: Kind, terms: Sequence[str], prefix: 
     return rows
 
 
-def _select(kind: Kind) -> sa.Select[Any]:
-    table = models.table(kind.table)
-    columns = [table.c[name] for name in models.ROW_COLUMNS]
-    columns += [table.c[column.name] for column in kind.table.columns]
-    live = sa.select(storages.c.id).where(storages.c.live == 1)
-    return sa.select(*columns, table.c.extra, table.c.stale_since).where(table.c.storage_id.in_(live))
+@functools.cache
+def _rows(table: sa.Table) -> sa.Select[Any]:
+    """All rows of live storages. Made once for each table: making a statement takes longer than a row's answer."""
+    columns = [column for column in table.columns if column.name != 'fingerprint']
+    # Not "in the live ones": from that the engines make a join that begins with the storages and sorts all their rows.
+    hidden = sa.select(storages.c.id).where(storages.c.live.is_(None))
+    return sa.select(*columns).where(table.c.storage_id.not_in(hidden))
+
+
+@functools.cache
+def _row(table: sa.Table) -> sa.Select[Any]:
+    """The row with `row_id`, and when its kind was last seen."""
+    seen_at = sa.select(sync_freshness.c.seen_at).where(
+        sync_freshness.c.storage_id == table.c.storage_id, sync_freshness.c.kind == table.name)
+    return _rows(table).add_columns(seen_at.scalar_subquery().label('last_seen_at')).where(
+        table.c.id == sa.bindparam('row_id'))
 
 
 def _complete(connection: sa.Connection, kind: Kind, rows: Sequence[dict[str, Any]]) -> None:

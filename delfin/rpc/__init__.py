@@ -8,6 +8,7 @@ answers; what work there is stands in the database (a lost doorbell loses nothin
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +25,7 @@ with warnings.catch_warnings():
     from oslo_messaging import opts as messaging_opts
 
 from delfin import exception
-from delfin.context import RequestContext
+from delfin.context import RequestContext, get_admin_context
 
 LOG = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ ALERT_TOPIC = 'delfin-alert'
 VERSION = '1.0'
 LOCAL = 'local'
 
+_CONNECT_SECONDS = 3
 _EXCEPTIONS = ['delfin.exception']
 
 
@@ -63,6 +65,7 @@ class Rpc:
             raise exception.InvalidConfiguration(
                 f'transport_url cannot be used: {type(error).__name__}; it must look like '
                 'rabbit://user:password@host:5672/vhost') from None
+        self._connection = Connection()
 
     def server(self, topic: str, endpoints: Sequence[Any]) -> Server:
         """A server for `topic` on this node, not yet started."""
@@ -75,7 +78,8 @@ class Rpc:
         """A client of `topic`."""
         target = messaging.Target(topic=topic, version=VERSION)
         return Client(messaging.get_rpc_client(
-            self._transport, target, timeout=self._conf.rpc.timeout_seconds, serializer=_Serializer()), topic)
+            self._transport, target, timeout=self._conf.rpc.timeout_seconds, serializer=_Serializer()), topic,
+            None if is_local(self._conf) else self._connection)
 
     def close(self) -> None:
         """Close the connections."""
@@ -87,27 +91,66 @@ class Server:
 
     def __init__(self, server: Any) -> None:
         self._server = server
+        self._started = False
 
     def start(self) -> None:
-        """Begin to take messages."""
+        """Begin to take messages. Returns when the broker can be reached."""
         self._server.start()
+        self._started = True
 
     def stop(self) -> None:
-        """Take no more; then wait for what is under way."""
-        self._server.stop()
-        self._server.wait()
+        """Take no more; then wait for what is under way. Nothing to do for a server still waiting for its broker."""
+        if self._started:
+            self._server.stop()
+            self._server.wait()
+
+
+class Connection:
+    """Whether the broker has ever answered this process.
+
+    Until it has, oslo.messaging waits for it without end inside the first call, whatever time-out the call has. So a
+    thread of ours makes the first call, and the others wait for it, for a limited time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made = threading.Event()
+        self._trying = False
+
+    def require(self, client: Any, seconds: float) -> None:
+        """`ServiceUnavailable` unless there is (or within `seconds` comes) a connection."""
+        with self._lock:
+            if not self._trying:
+                self._trying = True
+                threading.Thread(target=self._make, args=(client,), name='rpc-connect', daemon=True).start()
+        if not self._made.wait(min(seconds, _CONNECT_SECONDS)):
+            raise exception.ServiceUnavailable('the message broker cannot be reached; try again later')
+
+    def _make(self, client: Any) -> None:
+        try:
+            client.prepare(timeout=_CONNECT_SECONDS, retry=0).call(get_admin_context(), 'ping')
+        except messaging.MessageDeliveryFailure:
+            with self._lock:
+                self._trying = False        # the next call tries again
+            return
+        except Exception as error:      # nobody answers the ping, but the broker has taken it
+            LOG.debug('first call: %s', error)
+        self._made.set()
 
 
 class Client:
     """Calls and doorbells with a time limit each. A broker that is away is `ServiceUnavailable`, never a hang."""
 
-    def __init__(self, client: Any, topic: str) -> None:
+    def __init__(self, client: Any, topic: str, connection: Connection | None = None) -> None:
         self._client = client
         self._topic = topic
+        self._connection = connection
 
     def call(self, context: RequestContext, method: str, *, timeout_seconds: float | None = None,
              **kwargs: Any) -> Any:
         """Call `method` on one of the topic's servers and return its answer; its `delfin.exception` is raised here."""
+        if self._connection is not None:
+            self._connection.require(self._client, timeout_seconds or _CONNECT_SECONDS)
         client = self._client.prepare(timeout=timeout_seconds, retry=0) if timeout_seconds else (
             self._client.prepare(retry=0))
         try:
@@ -130,8 +173,10 @@ class Client:
     def ring(self, context: RequestContext, method: str, **kwargs: Any) -> None:
         """Wake all servers of the topic; never fails, since they also look by themselves."""
         try:
+            if self._connection is not None:
+                self._connection.require(self._client, _CONNECT_SECONDS)
             self._client.prepare(fanout=True, retry=0).cast(context, method, **kwargs)
-        except messaging.MessagingException:
+        except (messaging.MessagingException, exception.ServiceUnavailable):
             LOG.warning(
                 'the message broker cannot be reached; %s will find its work a little later', self._topic)
 
@@ -149,4 +194,6 @@ class _Serializer(messaging.Serializer):
         return ctxt.to_dict()
 
     def deserialize_context(self, ctxt: dict[str, Any]) -> RequestContext:
-        return RequestContext.from_dict(ctxt)
+        context = RequestContext.from_dict(ctxt)
+        context.update_store()      # the log lines of the thread that handles the message show its request id
+        return context

@@ -8,8 +8,9 @@ import socket
 from pathlib import Path
 
 import pytest
+import requests
 
-from tests.services import STOP_SECONDS, Client, Process, Site, kinds, wait_for
+from tests.services import STOP_SECONDS, Client, Process, Site, fake, kinds, wait_for
 
 
 def _fails(site: Site, program: str, *arguments: str) -> str:
@@ -125,3 +126,35 @@ def test_sigterm_stops_in_time_and_puts_a_running_sync_back(site: Site) -> None:
         assert run['trigger'] == 'api'      # the one that was interrupted, not another
         assert process.stop() == 0
 
+
+
+NO_BROKER = 'rabbit://guest:guest@127.0.0.1:1/'
+
+
+@pytest.mark.parametrize('program', ['api', 'task', 'alert'])
+def test_a_service_whose_broker_is_away_still_stops_in_time(tmp_path: Path, program: str) -> None:
+    site = Site(tmp_path / 'site', transport=NO_BROKER)
+    with site.start(program) as process:
+        wait_for('a word about the broker or the API', lambda: site.log.exists() and (
+            'Connection refused' in site.log.read_text() or 'REST API on' in site.log.read_text()))
+        assert process.stop(STOP_SECONDS) == 0
+
+
+def test_without_a_broker_the_api_says_so_and_answers_what_it_can(tmp_path: Path) -> None:
+    site = Site(tmp_path / 'site', transport=NO_BROKER)
+    with site.start('api') as process:
+        client = process.client
+        (answer,) = wait_for('the API', lambda: _answer(client, '/readiness'))
+        assert (answer.status_code, answer.json()['database']) == (503, 'ok')
+        assert 'broker' in answer.json()['rpc']
+        assert client.get('/v1/storages') == {'storages': []}
+        refused = client.request('POST', '/v1/storages', json=fake())
+        assert (refused.status_code, refused.json()['error_code']) == (503, 'ServiceUnavailable')
+        assert refused.headers['Retry-After']
+
+
+def _answer(client: Client, path: str) -> list[requests.Response]:
+    try:
+        return [client.request('GET', path)]
+    except requests.ConnectionError:
+        return []

@@ -61,7 +61,7 @@ REGISTER: dict[str, Any] = {
 }
 
 # Any part of a section may be given: it is merged over what is stored, then the array is asked.
-ACCESS_UPDATE = {
+ACCESS_UPDATE: dict[str, Any] = {
     'type': 'object',
     'properties': {
         **{name: {**REGISTER['properties'][name], 'required': []} for name in ACCESS_TYPE},
@@ -69,6 +69,20 @@ ACCESS_UPDATE = {
     },
     'minProperties': 1,
     'additionalProperties': False,
+}
+
+
+def _or_null(section: dict[str, Any]) -> dict[str, Any]:
+    return {**section, 'properties': {field: {'anyOf': [rules, {'type': 'null'}]}
+                                      for field, rules in section['properties'].items()}}
+
+
+# The same as clients may write it: `access_update` takes the nulls out before the rest is checked.
+ACCESS_UPDATE_OR_NULL = {
+    **ACCESS_UPDATE,
+    'description': 'what is given is changed; null takes a field away, as an empty text does an extra attribute',
+    'properties': {**ACCESS_UPDATE['properties'],
+                   **{name: _or_null(ACCESS_UPDATE['properties'][name]) for name in ACCESS_TYPE}},
 }
 LABELS = {
     'type': 'object',

@@ -99,6 +99,7 @@ class StorageController:
 
     def delete(self, request: wsgi.Request, id: str) -> webob.Response:
         """Hide a storage at once; the task service logs out of it and purges its rows."""
+        listing.no_more(request.query())
         request.no_body()
         with request.backend.database.write() as connection:
             storages.hide(connection, id)
@@ -107,6 +108,7 @@ class StorageController:
 
     def sync(self, request: wsgi.Request, id: str) -> webob.Response:
         """Sync one storage, or join the sync that is under way."""
+        listing.no_more(request.query())
         request.no_body()
         with request.backend.database.write() as connection:
             storages.require(connection, id)
@@ -116,6 +118,7 @@ class StorageController:
 
     def sync_all(self, request: wsgi.Request) -> webob.Response:
         """Sync every storage that is not being synced already."""
+        listing.no_more(request.query())
         request.no_body()
         with request.backend.database.write() as connection:
             for storage_id in storages.ids(connection):
@@ -129,7 +132,7 @@ class StorageController:
         query = request.query()
         listing.no_more(query, 'limit', 'offset')
         limit = listing.whole_number(query.get('limit', ['50'])[-1], 'limit')
-        offset = listing.whole_number(query.get('offset', ['0'])[-1], 'offset')
+        offset = listing.whole_number(query.get('offset', ['0'])[-1], 'offset', listing.MAX_OFFSET)
         with request.backend.database.read() as connection:
             storages.require(connection, id)
             found = runs.listing(connection, id, min(limit, request.max_limit), offset)

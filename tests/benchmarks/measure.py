@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking turns and medians: what a noisy machine leaves comparable."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+_WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Delfin against a floor, in milliseconds. `parts` says where Delfin's time goes."""
+
+    what: str
+    engine: str
+    against: str
+    floor: float
+    delfin: float
+    target: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor."""
+        return self.delfin / self.floor
+
+
+def medians(calls: Mapping[str, Callable[[], object]], rounds: int, block: int = 1) -> dict[str, float]:
+    """Median milliseconds of each call. The calls take turns, `block` times each, so that a bad moment hits all."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        for _ in range(_WARM_UP):
+            call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            for _ in range(block):
+                started = time.perf_counter()
+                call()
+                times[name].append((time.perf_counter() - started) * 1000)
+    return {name: statistics.median(values) for name, values in times.items()}

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures as a table, and as the marked section of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sqlite3
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from delfin.version import version_string
+from tests.benchmarks.measure import Comparison
+from tests.engines import MariaDB, PostgreSQL
+from tests.engines.base import EngineError
+
+DOCUMENT = Path(__file__).resolve().parents[2] / 'docs' / 'benchmarks.md'
+
+_BEGIN = '<!-- written by python -m tests.benchmarks --write: begin -->'
+_END = '<!-- end -->'
+_LIBRARIES = ('SQLAlchemy', 'psycopg', 'PyMySQL', 'orjson', 'WebOb', 'Routes', 'waitress')
+_HEAD = ('what', 'engine', 'against', 'floor ms', 'Delfin ms', 'ratio', 'target', '')
+
+
+def table(comparisons: Iterable[Comparison]) -> str:
+    """Lines for a terminal."""
+    rows = [_HEAD, *map(_cells, comparisons)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+                     for row in rows)
+
+
+def write(comparisons: Sequence[Comparison]) -> None:
+    """Replace the marked section of the document."""
+    text = DOCUMENT.read_text(encoding='utf-8')
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise SystemExit(f'{DOCUMENT} has no lines "{_BEGIN}" and "{_END}"')
+    section = '\n'.join(['', *_facts(), '', *_markdown(_HEAD, map(_cells, comparisons)), '', *_distances(comparisons),
+                         ''])
+    DOCUMENT.write_text(f'{before}{begin}{section}{end}{after}', encoding='utf-8')
+
+
+def _cells(comparison: Comparison) -> tuple[str, ...]:
+    met = 'met' if comparison.ratio <= comparison.target else 'missed'
+    return (comparison.what, comparison.engine, comparison.against, f'{comparison.floor:.2f}',
+            f'{comparison.delfin:.2f}', f'{comparison.ratio:.2f}', f'≤ {comparison.target:g}', met)
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f'| {" | ".join(head)} |'
+    yield f'|{"---|" * len(head)}'
+    for row in rows:
+        yield f'| {" | ".join(row)} |'
+
+
+def _distances(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Where the time of those goes whose parts were measured."""
+    split = [comparison for comparison in comparisons if comparison.parts]
+    if split:
+        yield "Where Delfin's time for the list goes, in milliseconds:"
+        yield ''
+        names = tuple(split[0].parts)
+        yield from _markdown(('engine', *names, 'above the floor'), (
+            (comparison.engine, *(f'{comparison.parts[name]:.2f}' for name in names),
+             f'{comparison.delfin - comparison.floor:.2f}') for comparison in split))
+
+
+# --- the machine and what runs on it ---
+
+def _facts() -> Iterator[str]:
+    libraries = ', '.join(f'{name} {importlib.metadata.version(name)}' for name in _LIBRARIES)
+    yield f'* {datetime.now(UTC):%Y-%m-%d}, Delfin {version_string()}'
+    yield f'* {_processor()}, {os.cpu_count()} cores, {_memory()}, Linux {platform.release()}'
+    yield f'* Python {platform.python_version()}, {libraries}'
+    yield f'* SQLite {sqlite3.sqlite_version}{"".join(_servers())}'
+
+
+def _processor() -> str:
+    for line in Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            return line.partition(':')[2].strip()
+    return platform.machine()
+
+
+def _memory() -> str:
+    pages, size = os.sysconf('SC_PHYS_PAGES'), os.sysconf('SC_PAGE_SIZE')
+    return f'{pages * size / 2**30:.0f} GiB'
+
+
+def _servers() -> Iterator[str]:
+    for engine, program in ((PostgreSQL, 'postgres'), (MariaDB, 'mariadbd')):
+        try:
+            path = engine.program(program)
+        except EngineError:
+            continue
+        # "postgres (PostgreSQL) 15.1 …", "mariadbd  Ver 10.11.6-MariaDB …"
+        said = subprocess.run([path, '--version'], capture_output=True, text=True, check=True).stdout.split()
+        number = next((word for word in said if word[0].isdigit()), '')
+        yield f', {engine.name} {number.partition("-")[0]}'
