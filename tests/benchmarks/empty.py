@@ -41,4 +41,5 @@ class Empty:
 if __name__ == '__main__':
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     waitress.serve(Empty(), host='127.0.0.1', port=int(sys.argv[1]), threads=_THREADS, ident='empty', _quiet=True,
-                   connection_limit=1000, clear_untrusted_proxy_headers=True)
+                   connection_limit=1000, asyncore_use_poll=True, cleanup_interval=1,
+                   clear_untrusted_proxy_headers=False)
