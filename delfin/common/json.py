@@ -15,7 +15,10 @@ JSONDecodeError = orjson.JSONDecodeError
 
 def dumps(value: Any) -> bytes:
     """UTF-8 JSON."""
-    return orjson.dumps(value, option=_OPTIONS)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    except TypeError:       # keys that are no text: rare, and looking for them makes every document slower
+        return orjson.dumps(value, option=_OPTIONS)
 
 
 def text(value: Any) -> str:

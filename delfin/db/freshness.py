@@ -16,6 +16,9 @@ from delfin.db.sqlalchemy.models import sync_freshness
 
 _c = sync_freshness.c
 
+_OF_KIND = sa.select(_c.storage_id, _c.seen_at).where(
+    _c.kind == sa.bindparam('kind'), _c.storage_id.in_(sa.bindparam('storage_ids', expanding=True)))
+
 
 def note(connection: sa.Connection, storage_id: str, kind: str) -> None:
     """The array has just given a complete answer for `kind`."""
@@ -30,5 +33,5 @@ def of_kind(connection: sa.Connection, kind: str, storage_ids: Collection[str]) 
     """When each of the storages was last seen completely, for one kind."""
     if not storage_ids:
         return {}
-    query = sa.select(_c.storage_id, _c.seen_at).where(_c.kind == kind, _c.storage_id.in_(storage_ids))
-    return {row.storage_id: row.seen_at for row in connection.execute(query)}
+    rows = connection.execute(_OF_KIND, {'kind': kind, 'storage_ids': list(storage_ids)})
+    return {storage_id: seen_at for storage_id, seen_at in rows}

@@ -50,6 +50,8 @@ _view = sa.select(
     _last_answer.label('last_answer'), _last_sync_at.label('last_sync_at'), _last_contact_at.label('last_contact_at'),
 ).where(storages.c.live == 1)
 
+_ONE = _view.where(storages.c.id == sa.bindparam('storage_id'))
+
 
 def listing(connection: sa.Connection, query: lists.Query) -> lists.Page:
     """A page of the live storages."""
@@ -76,7 +78,7 @@ def set_labels(connection: sa.Connection, storage_id: str, values: Values) -> No
 
 def get(connection: sa.Connection, storage_id: str) -> dict[str, Any]:
     """One live storage; `StorageNotFound` otherwise."""
-    row = connection.execute(_view.where(storages.c.id == storage_id)).mappings().first()
+    row = connection.execute(_ONE, {'storage_id': storage_id}).mappings().first()
     if row is None:
         raise exception.StorageNotFound(storage_id)
     return dict(row)
