@@ -38,7 +38,7 @@ _DEFAULT_PORTS = {'https': 443, 'http': 80}
 _HANDSHAKE_HINTS = (
     (('WRONG_VERSION_NUMBER', 'HTTP_REQUEST', 'RECORD_LAYER_FAILURE', 'PACKET_LENGTH_TOO_LONG'),
      'The port does not speak TLS; check rest.port.'),
-    (('UNSUPPORTED_PROTOCOL', 'PROTOCOL_VERSION', 'VERSION_TOO_LOW'),
+    (('UNSUPPORTED_PROTOCOL', 'PROTOCOL_VERSION', 'VERSION_TOO_LOW', 'LEGACY_SIGALG'),
      'The array does not offer TLS 1.2 or newer; enable it there or update its firmware.'),
     (('UNSAFE_LEGACY_RENEGOTIATION',),
      'The array lacks secure renegotiation (RFC 5746); update its firmware.'),
@@ -291,5 +291,6 @@ def _reason(cause: BaseException) -> str:
 
 
 def _handshake_hint(cause: BaseException) -> str:
-    text = f'{getattr(cause, "reason", None)} {cause}'.upper()
+    # An older ssl module writes reasons that it does not know with blanks.
+    text = f'{getattr(cause, "reason", None)} {cause}'.upper().replace(' ', '_')
     return next((hint for words, hint in _HANDSHAKE_HINTS if any(word in text for word in words)), '')
