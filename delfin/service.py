@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
@@ -31,6 +32,7 @@ LOG = logging.getLogger(__name__)
 # One interpreter lock for API, drivers and traps: without a shorter turn one busy thread makes the others wait 5 ms
 # each time they come back from the network (measured: 7 to 10 times fewer requests).
 _SWITCH_INTERVAL_SECONDS = 0.0005
+_WAKE_SECONDS = 0.5
 
 
 class Service(Protocol):
@@ -121,21 +123,29 @@ class Launcher:
     def __init__(self, services: Sequence[Service], timeout_seconds: float) -> None:
         self._services = services
         self._timeout_seconds = timeout_seconds
-        self._stop = threading.Event()
+        # Not an Event: a signal handler that sets one can meet the main thread holding its lock.
+        self._stop: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._begun: list[Service] = []
         self._failure: Exception | None = None
 
     def run(self) -> None:
         """Start all, wait for SIGTERM or SIGINT, stop all."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, lambda *_: self._stop.put(None))
         # Beside the main thread, which must hear signals: a start may wait long for a broker that is away.
         threading.Thread(target=self._start_all, name='start', daemon=True).start()
-        self._stop.wait()
+        self._wait()
         LOG.info('stopping')
         self._stop_all(self._begun)
         if self._failure is not None:
             raise self._failure
+
+    def _wait(self) -> None:
+        """Until somebody asks to stop. Wakes now and then: handlers run only when the main thread does."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                self._stop.get(timeout=_WAKE_SECONDS)
+                return
 
     def _start_all(self) -> None:
         try:
@@ -145,7 +155,7 @@ class Launcher:
             LOG.info('running: %s', ', '.join(service.name for service in self._begun))
         except Exception as error:      # handed to the main thread
             self._failure = error
-            self._stop.set()
+            self._stop.put(None)
 
     def _stop_all(self, services: Sequence[Service]) -> None:
         """Side by side, since each may wait for something of its own."""

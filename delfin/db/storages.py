@@ -14,6 +14,7 @@ from delfin import exception
 from delfin.common.constants import ACCESS_TYPE
 from delfin.db import lists
 from delfin.db.engine import Database, now
+from delfin.db.runs import STORAGE
 from delfin.db.sqlalchemy.models import access_info, storages, sync_freshness, sync_run_kinds, sync_runs
 from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS
 
@@ -30,7 +31,7 @@ _last_run_state = (
 # Of the newest run that has tried: whether the array answered the question who it is.
 _last_answer = (
     sa.select(sync_run_kinds.c.state).join(sync_runs, sync_runs.c.id == sync_run_kinds.c.run_id)
-    .where(sync_runs.c.storage_id == storages.c.id, sync_run_kinds.c.kind == 'storage',
+    .where(sync_runs.c.storage_id == storages.c.id, sync_run_kinds.c.kind == STORAGE,
            sync_run_kinds.c.state.in_(('done', 'failed')))
     .order_by(sync_runs.c.id.desc()).limit(1).scalar_subquery())
 _last_sync_at = (
