@@ -21,7 +21,7 @@ from oslo_log import log
 from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception, rpc
-from delfin.common import config, masking
+from delfin.common import config, logs, masking
 from delfin.db import Database
 from delfin.db.schema import Schema
 from delfin.keyring import Keyring
@@ -33,6 +33,7 @@ LOG = logging.getLogger(__name__)
 # each time they come back from the network (measured: 7 to 10 times fewer requests).
 _SWITCH_INTERVAL_SECONDS = 0.0005
 _WAKE_SECONDS = 0.5
+_PROJECT = 'delfin'
 
 
 class Service(Protocol):
@@ -63,7 +64,8 @@ def prepare(argv: Sequence[str], prog: str) -> tuple[cfg.ConfigOpts, masking.Mas
     conf = config.load(argv, prog)
     _make_directory(conf.state_path, '[DEFAULT] state_path')
     try:
-        log.setup(conf, 'delfin', version_string())
+        log.setup(conf, _PROJECT, version_string())
+        logs.install(conf, _PROJECT, version_string())
     except Exception as error:      # oslo.log raises many kinds for one cause
         raise exception.InvalidConfiguration(f'logging cannot be set up: {error}') from None
     masker = masking.Masker()

@@ -19,6 +19,7 @@ from installer.environment import Environment, clean_variables
 from installer.test_environment import prepare
 
 ENVIRONMENTS = ('lint', 'unit', 'functional', 'integration', 'faults')
+ON_REQUEST = ('long',)          # takes longer than a change may wait for
 NO_TESTS_COLLECTED = 5  # pytest's exit code, passed on by tox
 
 
@@ -48,15 +49,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         'the packages of installer/test-packages.txt, without starting any service; otherwise the tests that need a '
         'missing one are skipped.',
     )
-    names = f'of {", ".join(ENVIRONMENTS)}; all if none is named'
+    names = f'of {", ".join(ENVIRONMENTS)}, all if none is named; only if named: {", ".join(ON_REQUEST)}'
     parser.add_argument('environments', nargs='*', metavar='ENVIRONMENT', help=names)
     parser.add_argument('--require-engines', action='store_true', help='a missing package is a failure, not a skip')
     cut = arguments.index('--') if '--' in arguments else len(arguments)
     options = parser.parse_args(arguments[:cut])
     options.pytest = arguments[cut + 1 :]
-    unknown = set(options.environments) - set(ENVIRONMENTS)
+    known = (*ENVIRONMENTS, *ON_REQUEST)
+    unknown = set(options.environments) - set(known)
     if unknown:
-        parser.error(f'unknown: {", ".join(sorted(unknown))} (there are {", ".join(ENVIRONMENTS)})')
+        parser.error(f'unknown: {", ".join(sorted(unknown))} (there are {", ".join(known)})')
     return options
 
 

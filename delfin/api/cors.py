@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import webob
-import webob.dec
 
 from delfin.api.backend import BACKEND
-from delfin.api.middleware import REQUEST_ID
-
-App = Callable[..., Any]
+from delfin.api.middleware import REQUEST_ID, App, Environ, Filter, Headers, StartResponse
 
 _METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 _REQUEST_HEADERS = f'Content-Type, If-None-Match, {REQUEST_ID}'
@@ -20,32 +17,40 @@ _ANSWER_HEADERS = f'Allow, ETag, Location, Retry-After, X-Next-Marker, X-Total-C
 _PREFLIGHT_SECONDS = '600'
 
 
-def cors_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[App], App]:
+def cors_factory(global_conf: dict[str, str], **local_conf: str) -> Filter:
     """Filter: answers preflights of listed origins and lets their pages read the answers.
 
     Other origins are neither refused nor answered differently: without the headers the browser keeps the answer from
     the page. Credentials are never allowed, since the API has none that a browser would add by itself.
     """
     def make(app: App) -> App:
-        @webob.dec.wsgify
-        def cors(request: webob.Request) -> webob.Response:
-            allowed = request.environ[BACKEND].conf.api.cors_allowed_origins
+        def cors(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            allowed = environ[BACKEND].conf.api.cors_allowed_origins
             if not allowed:
-                return request.get_response(app)
-            origin = request.headers.get('Origin', '')
+                return app(environ, start_response)
+            origin = environ.get('HTTP_ORIGIN', '')
             listed = origin in allowed
-            answer = _preflight() if listed and _is_preflight(request) else request.get_response(app)
-            answer.vary = (*(answer.vary or ()), 'Origin')
-            if listed:
-                answer.headers['Access-Control-Allow-Origin'] = origin
-                answer.headers['Access-Control-Expose-Headers'] = _ANSWER_HEADERS
-            return answer
+
+            def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
+                return start_response(status, _with_cors(headers, origin if listed else None), exc_info)
+
+            return (_preflight() if listed and _is_preflight(environ) else app)(environ, start)
         return cors
     return make
 
 
-def _is_preflight(request: webob.Request) -> bool:
-    return request.method == 'OPTIONS' and 'Access-Control-Request-Method' in request.headers
+def _with_cors(headers: Headers, origin: str | None) -> Headers:
+    """Headers that let pages of a listed `origin` read the answer; caches must tell origins apart in any case."""
+    vary = [value for name, value in headers if name == 'Vary']
+    headers = [(name, value) for name, value in headers if name != 'Vary']
+    headers.append(('Vary', ', '.join([*vary, 'Origin'])))
+    if origin is not None:
+        headers += [('Access-Control-Allow-Origin', origin), ('Access-Control-Expose-Headers', _ANSWER_HEADERS)]
+    return headers
+
+
+def _is_preflight(environ: Environ) -> bool:
+    return environ['REQUEST_METHOD'] == 'OPTIONS' and 'HTTP_ACCESS_CONTROL_REQUEST_METHOD' in environ
 
 
 def _preflight() -> webob.Response:

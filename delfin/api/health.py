@@ -3,36 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
 
 import webob
-import webob.dec
 from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception
 from delfin.api.backend import BACKEND, Backend
-from delfin.api.middleware import HEALTH_PATHS, path_of
+from delfin.api.middleware import HEALTH_PATHS, App, Environ, Filter, StartResponse, path_of
 from delfin.common import json
 from delfin.context import get_admin_context
 from delfin.service import first_line
 
-App = Callable[..., Any]
 _OK = 'ok'
 
 
-def health_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[App], App]:
+def health_factory(global_conf: dict[str, str], **local_conf: str) -> Filter:
     """Filter that answers the two paths itself and passes everything else on."""
     def make(app: App) -> App:
-        @webob.dec.wsgify
-        def health(request: webob.Request) -> webob.Response:
-            if path_of(request) not in HEALTH_PATHS or request.method not in ('GET', 'HEAD'):
-                return request.get_response(app)
-            if path_of(request) == '/healthcheck':
-                return _answer(200, {'status': _OK})
-            checks = readiness(request.environ[BACKEND])
+        def health(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            if path_of(environ) not in HEALTH_PATHS or environ['REQUEST_METHOD'] not in ('GET', 'HEAD'):
+                return app(environ, start_response)
+            if path_of(environ) == '/healthcheck':
+                return _answer(200, {'status': _OK})(environ, start_response)
+            checks = readiness(environ[BACKEND])
             ready = all(result == _OK for result in checks.values())
-            return _answer(200 if ready else 503, {'status': _OK if ready else 'not ready', **checks})
+            answer = _answer(200 if ready else 503, {'status': _OK if ready else 'not ready', **checks})
+            return answer(environ, start_response)
         return health
     return make
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import routes
 import webob
-import webob.dec
 
 from delfin import exception
 from delfin.api import wsgi
+from delfin.api.middleware import Environ, StartResponse
 from delfin.api.operations import Action, operations
 
 _FORMAT_SUFFIX = '.json'
@@ -38,9 +39,12 @@ class Router:
                 actions['HEAD'] = operation.action
         self._mapper.create_regs([])
 
-    @webob.dec.wsgify
-    def __call__(self, request: webob.Request) -> webob.Response:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Dispatch. No such path is 404, no such method 405 with the methods there are."""
+        request = webob.Request(environ)
+        return self._answer(request)(environ, start_response)
+
+    def _answer(self, request: webob.Request) -> webob.Response:
         match = self._match(request)
         if match is None:
             raise exception.NotFound(message='There is no such path.')
@@ -53,10 +57,10 @@ class Router:
             raise exception.MethodNotAllowed(request.method[:32], allowed)
         answer = action(wsgi.Request(request), **match)
         if request.method in ('GET', 'HEAD') and answer.status_int == 200:
-            answer.etag = hashlib.sha256(answer.body).hexdigest()[:24]     # processors have instructions for it
-            answer.cache_control = 'no-cache'       # may be kept, must be asked about
-            answer.vary = ('Accept',)
-            answer.conditional_response = True      # WebOb then answers 304
+            tag = hashlib.sha256(answer.body).hexdigest()[:24]      # processors have instructions for it
+            # May be kept, must be asked about.
+            answer.headerlist += [('ETag', f'"{tag}"'), ('Cache-Control', 'no-cache'), ('Vary', 'Accept')]
+            answer.conditional_response = 'HTTP_IF_NONE_MATCH' in request.environ       # WebOb then answers 304
         return answer
 
     def _match(self, request: webob.Request) -> dict[str, str] | None:

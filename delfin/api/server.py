@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 import os
@@ -281,18 +282,26 @@ def _believe_nothing(environ: dict[str, Any], trusted: Collection[Any]) -> None:
 
 def _client(peer: str, claimed: str, trusted: Collection[Any]) -> str:
     """The address of the client: the nearest hop that is none of our proxies."""
-    hops = [peer, *reversed(claimed.split(','))]
     client = peer
-    for hop in hops:
-        try:
-            address = ipaddress.ip_address(hop.strip())
-        except ValueError:
+    for hop in (peer, *reversed(claimed.split(','))) if claimed else (peer,):
+        address, text = _parsed(hop)
+        if address is None:
             break
-        address = getattr(address, 'ipv4_mapped', None) or address
-        client = str(address)
+        client = text
         if address not in trusted:
             break
     return client
+
+
+@functools.lru_cache(maxsize=1024)      # nearly every request comes from where the one before came from
+def _parsed(hop: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address | None, str]:
+    """An IP address and its usual text, IPv4 as such; None if it is none."""
+    try:
+        address = ipaddress.ip_address(hop.strip())
+    except ValueError:
+        return None, hop
+    address = getattr(address, 'ipv4_mapped', None) or address
+    return address, str(address)
 
 
 def _relative(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

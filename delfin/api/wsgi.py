@@ -13,6 +13,8 @@ from delfin.api.middleware import CONTEXT
 from delfin.common import json
 from delfin.context import RequestContext
 
+JSON_TYPE = 'application/json; charset=UTF-8'
+
 _MAX_DEPTH = 20
 
 
@@ -63,6 +65,8 @@ class Request:
     def query(self) -> dict[str, list[str]]:
         """Query parameters with all their values. 400 for text that is not UTF-8."""
         parameters: dict[str, list[str]] = {}
+        if not self._request.environ.get('QUERY_STRING'):
+            return parameters
         try:
             for name, value in self._request.GET.items():
                 parameters.setdefault(name, []).append(value)
@@ -83,11 +87,9 @@ class Request:
 
 def answer(status: int, body: Any = None, headers: dict[str, str] | None = None) -> webob.Response:
     """A JSON answer; without body it is empty."""
-    result = webob.Response(status=status, content_type='application/json', charset='UTF-8')
-    if body is not None:
-        result.body = json.dumps(body)
-    result.headers.update(headers or {})
-    return result
+    content = b'' if body is None else json.dumps(body)
+    return webob.Response(content, status, [
+        ('Content-Type', JSON_TYPE), ('Content-Length', str(len(content))), *(headers or {}).items()])
 
 
 def _check_tree(document: Any) -> None:

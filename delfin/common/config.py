@@ -19,6 +19,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from delfin import exception
+from delfin.common import logs
 
 CONF = cfg.CONF
 
@@ -143,10 +144,6 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'sync': SYNC_OPTS,
 }
 
-# oslo.log's format with the ids that matter here: the request's and the storage's.
-_LOG_FORMAT = ('%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [%(request_id)s %(storage_id)s] '
-               '%(instance)s%(message)s')
-
 # Third parties that shout at DEBUG or warn about what is normal here.
 _QUIET = [
     'amqp=WARNING', 'oslo.messaging=INFO', 'oslo_messaging=INFO', 'stevedore=INFO', 'routes.middleware=WARNING',
@@ -177,7 +174,7 @@ def load(argv: Sequence[str], prog: str, conf: cfg.ConfigOpts = CONF, **kwargs: 
     register(conf)
     with contextlib.suppress(cfg.ArgsAlreadyParsedError):       # a second load in one process (tests)
         log.register_options(conf)
-    log.set_defaults(logging_context_format_string=_LOG_FORMAT,
+    log.set_defaults(logging_context_format_string=logs.FORMAT,
                      default_log_levels=[*log.get_default_log_levels(), *_QUIET])
     try:
         conf(list(argv), project='delfin', prog=prog, version=version_string(), **kwargs)

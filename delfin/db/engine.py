@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from delfin import exception
 from delfin.common import json
+from delfin.db.single import SingleRows
 
 _NOW = {
     'sqlite': "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
@@ -38,17 +40,20 @@ class Database:
             if parsed.get_backend_name() == 'sqlite':
                 # One writer at a time is SQLite's nature; readers go on beside it thanks to the write-ahead log.
                 options['connect_args'] = {'timeout': sqlite_busy_timeout_seconds, 'check_same_thread': False}
-            if parsed.database not in (None, '', ':memory:') or parsed.get_backend_name() != 'sqlite':
+            self._sqlite_file = _sqlite_file(parsed)
+            if self._sqlite_file is not None or parsed.get_backend_name() != 'sqlite':
                 options |= {'pool_size': pool_size, 'max_overflow': pool_size, 'pool_timeout': pool_timeout_seconds,
-                            'pool_pre_ping': parsed.get_backend_name() != 'sqlite', 'pool_recycle': 1800}
+                            'pool_pre_ping': self._sqlite_file is None, 'pool_recycle': 1800, 'pool_use_lifo': True}
             self.engine = sa.create_engine(parsed, **options)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise exception.InvalidConfiguration(
                 f'[database] connection cannot be used: {_reason(error)}; it must look like sqlite:////path/file, '
                 'postgresql+psycopg://… or mysql+pymysql://…') from None
-        self._sqlite_file = Path(parsed.database) if self.dialect == 'sqlite' and parsed.database else None
+        self._single_rows: SingleRows | None = None
         if self.dialect == 'sqlite':
             _prepare_sqlite(self.engine)
+        if self._sqlite_file is not None:
+            self._single_rows = SingleRows(self._sqlite_file, self.engine, sqlite_busy_timeout_seconds)
 
     @property
     def dialect(self) -> str:
@@ -68,6 +73,15 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def first(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The first row of a SELECT that is made once and stands alone; None if there is none."""
+        if self._single_rows is not None:
+            with contextlib.suppress(sqlite3.Error):        # once more below, for an error that everybody knows
+                return self._single_rows.first(statement, parameters)
+        with self.read() as connection:
+            row = connection.execute(statement, parameters).mappings().first()
+        return None if row is None else dict(row)
+
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction: committed at the end of the block, rolled back when it raises."""
@@ -76,6 +90,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._single_rows is not None:
+            self._single_rows.close()
         self.engine.dispose()
 
 
@@ -92,6 +108,12 @@ def now(connection: sa.Connection) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
+def _sqlite_file(url: sa.URL) -> Path | None:
+    if url.get_backend_name() != 'sqlite' or url.database in (None, '', ':memory:'):
+        return None
+    return Path(str(url.database))
+
+
 def _prepare_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, 'connect')
     def connect(dbapi_connection: Any, _record: Any) -> None:
@@ -103,7 +125,9 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
     def begin(connection: sa.Connection) -> None:
         # A transaction that reads first and writes later could not be upgraded beside another writer.
         read_only = connection.get_execution_options().get(_READ_ONLY)
-        connection.exec_driver_sql('BEGIN' if read_only else 'BEGIN IMMEDIATE')
+        # Past SQLAlchemy, which would take as long for this as for the query after it.
+        driven: sqlite3.Connection = connection.connection.driver_connection       # type: ignore[assignment]
+        driven.execute('BEGIN' if read_only else 'BEGIN IMMEDIATE').close()
 
 
 def _reason(error: Exception) -> str:

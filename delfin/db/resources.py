@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from delfin.db import freshness, lists
-from delfin.db.engine import now
+from delfin.db.engine import Database, now
 from delfin.db.sqlalchemy import models
 from delfin.db.sqlalchemy.models import storages, sync_freshness
 from delfin.kinds import KINDS, Kind, Table
@@ -32,14 +32,23 @@ def listing(connection: sa.Connection, kind: Kind, query: lists.Query) -> lists.
     return page
 
 
-def get(connection: sa.Connection, kind: Kind, row_id: str) -> dict[str, Any] | None:
+def get(database: Database, kind: Kind, row_id: str) -> dict[str, Any] | None:
     """One row of a live storage by our id."""
-    found = connection.execute(_row(models.table(kind.table)), {'row_id': row_id}).mappings().first()
-    if found is None:
-        return None
-    row = dict(found)
+    statement, parameters = _row(models.table(kind.table)), {'row_id': row_id}
+    if not kind.members:
+        row = database.first(statement, parameters)
+        return None if row is None else _seen(row)
+    with database.read() as connection:         # members stand in other tables: all must be of one moment
+        found = connection.execute(statement, parameters).mappings().first()
+        if found is None:
+            return None
+        row = _seen(dict(found))
+        _add_members(connection, kind, [row])
+    return row
+
+
+def _seen(row: dict[str, Any]) -> dict[str, Any]:
     row['last_seen_at'] = row.pop('stale_since') or row['last_seen_at']
-    _add_members(connection, kind, [row])
     return row
 
 

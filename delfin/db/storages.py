@@ -77,6 +77,14 @@ def set_labels(connection: sa.Connection, storage_id: str, values: Values) -> No
         raise exception.StorageNotFound(storage_id)
 
 
+def show(database: Database, storage_id: str) -> dict[str, Any]:
+    """One live storage, outside any transaction; `StorageNotFound` otherwise."""
+    row = database.first(_ONE, {'storage_id': storage_id})
+    if row is None:
+        raise exception.StorageNotFound(storage_id)
+    return row
+
+
 def get(connection: sa.Connection, storage_id: str) -> dict[str, Any]:
     """One live storage; `StorageNotFound` otherwise."""
     row = connection.execute(_ONE, {'storage_id': storage_id}).mappings().first()

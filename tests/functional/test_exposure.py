@@ -172,7 +172,7 @@ def test_forged_headers_change_neither_answers_nor_log(server: Server) -> None:
     assert [answer.status_code for answer in answers] == [202, 404, 200]
     assert answers[0].headers['Location'] == f'/v1/storages/{storage_id}/syncs/latest'
     assert not any(b'forged' in body for body in client.bodies)
-    assert server.log_of('127.0.0.1 GET /nowhere')
+    wait_for('the line in the log', lambda: server.log_of('127.0.0.1 GET /nowhere'))
     assert not server.log_of('203.0.113.9')
 
 
@@ -230,9 +230,9 @@ def test_what_is_no_origin_is_refused(endpoint: Callable[..., Endpoint], origin:
 def test_a_request_id_goes_all_the_way(server: Server) -> None:
     answer = server.client.request('POST', '/v1/storages', json=fake(9700), headers={'X-Request-Id': 'my-id.1'})
     assert (answer.status_code, answer.headers['X-Request-Id']) == (201, 'my-id.1')
-    lines = server.log_of('[my-id.1 ')
-    assert [line for line in lines if 'delfin.api.middleware' in line and 'POST /v1/storages 201' in line]
-    assert [line for line in lines if 'delfin.task_manager' in line]
+    access = wait_for('the line of the API', lambda: server.log_of('POST /v1/storages 201'))
+    assert all('delfin.api.middleware [my-id.1 ' in line for line in access)
+    assert [line for line in server.log_of('[my-id.1 ') if 'delfin.task_manager' in line]
 
 
 # --- hostile clients ---

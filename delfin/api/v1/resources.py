@@ -47,8 +47,7 @@ class ResourceController:
     def show(self, request: wsgi.Request, id: str, storage_id: str | None = None) -> webob.Response:
         """One row."""
         listing.no_more(request.query())
-        with request.backend.database.read() as connection:
-            row = resources.get(connection, self._kind, id)
+        row = resources.get(request.backend.database, self._kind, id)
         if row is None or storage_id not in (None, row['storage_id']):
             raise self._not_found(id)
         return wsgi.answer(200, row)

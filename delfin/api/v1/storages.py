@@ -62,8 +62,7 @@ class StorageController:
     def show(self, request: wsgi.Request, id: str) -> webob.Response:
         """One storage."""
         listing.no_more(request.query())
-        with request.backend.database.read() as connection:
-            return wsgi.answer(200, view(storages.get(connection, id)))
+        return wsgi.answer(200, view(storages.show(request.backend.database, id)))
 
     def create(self, request: wsgi.Request) -> webob.Response:
         """Register an array: the task service logs in and asks who it is, then its inventory is fetched."""
