@@ -180,9 +180,11 @@ def _status_line(tls: TlsSite, operator: tuple[Path, Path], version: ssl.TLSVers
 def test_a_request_id_goes_through_api_broker_and_task_service(tls: TlsSite, operator: tuple[Path, Path]) -> None:
     answer = tls.client(operator).request('POST', '/v1/storages', json=fake(9710), headers={'X-Request-Id': 'far-1'})
     assert (answer.status_code, answer.headers['X-Request-Id']) == (201, 'far-1')
-    lines = [line for line in tls.log().splitlines() if '[far-1 ' in line]
-    by_process = {line.split()[2]: line for line in lines}
-    assert len(by_process) == 2, lines
+    def lines_of_both() -> list[str]:
+        lines = [line for line in tls.log().splitlines() if '[far-1 ' in line]
+        return lines if len({line.split()[2] for line in lines}) == 2 else []
+
+    lines = wait_for('lines of two processes', lines_of_both)
     assert any('delfin.task_manager' in line for line in lines), lines
 
 
