@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delfin as its users have it: real processes with configuration files, and an HTTP client."""
+"""Delfin as its users have it: real processes with configuration files, and an HTTP client.
+
+Its processes end with the test run, however that ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -160,33 +164,58 @@ class Site:
         return [sys.executable, '-m', f'delfin.cmd.{program}', '--config-file', str(self.config), *arguments]
 
     def environment(self) -> dict[str, str]:
-        """The environment of its processes."""
+        """The environment of its processes. Failpoints are for those a test names."""
         path = os.pathsep.join([*map(str, self.python_path), *filter(None, [os.environ.get('PYTHONPATH')])])
         return {**os.environ, 'PYTHONPATH': path, 'XDG_CACHE_HOME': str(self.root / 'cache')}
 
-    def start(self, program: str = 'all') -> Process:
-        """Start one of the programs; it may not be ready yet."""
-        return Process(self, program)
+    def start(self, program: str = 'all', node: str | None = None, **variables: str) -> Process:
+        """Start one of the programs; it may not be ready yet.
+
+        `node` gives it another host name and a log of its own; `variables` go into its environment.
+        """
+        return Process(self, program, node, variables)
+
+    def log_of(self, node: str) -> Path:
+        """The log of the program that was started with this host name."""
+        return self.root / f'{node}.log'
+
+    def node_options(self, node: str) -> list[str]:
+        """What makes a program another node of this installation."""
+        config = self.root / f'{node}.conf'
+        config.write_text(f'[DEFAULT]\nhost = {node}\nlog_file = {self.log_of(node)}\n')
+        return ['--config-file', str(config)]
 
 
 class Process:
     """One of Delfin's programs."""
 
-    def __init__(self, site: Site, program: str) -> None:
+    def __init__(self, site: Site, program: str, node: str | None = None,
+                 variables: Mapping[str, str] | None = None) -> None:
         self.site = site
         self.client = Client(site.port)
-        self._out = (site.root / f'{program}.out').open('ab')
-        self._process = subprocess.Popen(site.command(program), env=site.environment(), stdin=subprocess.DEVNULL,
-                                         stdout=self._out, stderr=self._out, cwd=site.root, start_new_session=True)
+        self.log = site.log_of(node) if node else site.log
+        self._out = (site.root / f'{node or program}.out').open('ab')
+        self._process = subprocess.Popen(
+            site.command(program, *(site.node_options(node) if node else ())),
+            env={**site.environment(), **(variables or {})}, stdin=subprocess.DEVNULL, stdout=self._out,
+            stderr=self._out, cwd=site.root, start_new_session=True, preexec_fn=_watchdog().watch_me)
 
     @property
     def output(self) -> str:
         return Path(self._out.name).read_text()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def ready(self) -> Self:
         """Wait until it says that it is ready."""
         def answers() -> Any:
-            assert self._process.poll() is None, f'it ended at once:\n{self.output}'
+            assert self.running, f'it ended at once:\n{self.output}'
             try:
                 return self.client.request('GET', '/readiness').status_code == 200
             except requests.ConnectionError:
@@ -194,9 +223,13 @@ class Process:
         wait_for(f'delfin ready ({self.site.log})', answers, START_SECONDS)
         return self
 
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        self._process.send_signal(signal.SIGTERM)
+
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """SIGTERM; the exit code."""
-        self._process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             return self._process.wait(seconds)
         finally:
@@ -206,6 +239,20 @@ class Process:
         """SIGKILL, the whole process group."""
         self._end()
 
+    def freeze(self) -> None:
+        """SIGSTOP; returns when it stands still."""
+        self._process.send_signal(signal.SIGSTOP)
+        wait_for('the process to stand still', lambda: self.frozen, 5)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still."""
+        return Path(f'/proc/{self.pid}/stat').read_text().rpartition(')')[2].split()[0] == 'T'
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
     def wait(self, seconds: float) -> int:
         """The exit code of a process that ends by itself."""
         return self._process.wait(seconds)
@@ -214,6 +261,7 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
+        _watchdog().forget(self.pid)
         self._out.close()
 
     def __enter__(self) -> Self:
@@ -221,7 +269,42 @@ class Process:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._process.poll() is None:
+        if not self._out.closed:
             self._end()
-        elif not self._out.closed:
-            self._out.close()
+
+
+# --- the end of a test run ---
+
+_WATCH = """
+import contextlib, os, signal, sys
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == '+' else groups.discard)(int(line[1:]))
+for group in groups:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+"""
+
+
+class Watchdog:
+    """A process that kills what a test run leaves running. It notices the end of the run, SIGKILL included, because
+    its input ends then."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen([sys.executable, '-I', '-S', '-c', _WATCH], stdin=subprocess.PIPE,
+                                         start_new_session=True)
+        assert self._process.stdin is not None
+        self._descriptor = self._process.stdin.fileno()
+
+    def watch_me(self) -> None:
+        """Called in a new process, before it becomes another program: so there is no moment without watch."""
+        os.write(self._descriptor, f'+{os.getpid()}\n'.encode())
+
+    def forget(self, pid: int) -> None:
+        """The process group is gone: its number may become another's."""
+        os.write(self._descriptor, f'-{pid}\n'.encode())
+
+
+@functools.cache
+def _watchdog() -> Watchdog:
+    return Watchdog()

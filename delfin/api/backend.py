@@ -29,4 +29,5 @@ class Backend:
     @classmethod
     def of(cls, parts: Parts) -> Backend:
         """From the parts of the process."""
-        return cls(parts.conf, parts.database, Schema(parts.database), parts.keyring, TaskAPI(parts.rpc))
+        return cls(parts.conf, parts.database, Schema(parts.database), parts.keyring,
+                   TaskAPI(parts.rpc, parts.database))

@@ -12,7 +12,7 @@ import webob
 from delfin.api import schemas_of
 from delfin.api.schemas import storages as bodies
 from delfin.api.v1 import resources, storages
-from delfin.api.v1.discovery import DiscoveryController
+from delfin.api.v1.discovery import DiscoveryController, NodeController
 from delfin.api.v1.search import SearchController
 from delfin.kinds import KINDS, Kind
 
@@ -64,7 +64,7 @@ def operations() -> list[Operation]:
     found: list[Operation] = []
     discovery, search = DiscoveryController(), SearchController()
     storage, access = storages.StorageController(), storages.AccessInfoController()
-    drivers = storages.DriverController()
+    drivers, nodes = storages.DriverController(), NodeController()
     anything = {'type': 'object'}
     storage_rows = schemas_of.list_parameters(storages.COLUMNS, storages.SHOWN)
     found += [
@@ -74,6 +74,8 @@ def operations() -> list[Operation]:
         Operation('GET', '/v1/docs', discovery.docs, 'service', answer={'type': 'string'}),
         Operation('GET', '/v1/search', search.index, 'service', answer=ref('SearchResult'),
                   parameters=schemas_of.SEARCH_PARAMETERS),
+        Operation('GET', '/v1/nodes', nodes.index, 'service', answer={
+            'type': 'object', 'properties': {'nodes': {'type': 'array', 'items': ref('Node')}}, 'required': ['nodes']}),
         Operation('GET', '/v1/drivers', drivers.index, 'drivers', answer={
             'type': 'object', 'properties': {'drivers': {'type': 'array', 'items': ref('Driver')}},
             'required': ['drivers']}),
@@ -89,7 +91,7 @@ def operations() -> list[Operation]:
                   errors=(404, 413, 415)),
         Operation('DELETE', '/v1/storages/{id}', storage.delete, 'storages', 202, errors=(404, 413)),
         Operation('POST', '/v1/storages/{id}/sync', storage.sync, 'storages', 202, ref('SyncRequested'),
-                  body=_NOTHING, body_optional=True, errors=(404, 409, 413)),
+                  body=bodies.SYNC, body_optional=True, errors=(404, 409, 413, 415)),
         Operation('GET', '/v1/storages/{id}/syncs', storage.syncs, 'storages', answer={
             'type': 'object', 'properties': {'syncs': {'type': 'array', 'items': ref('SyncRun')}},
             'required': ['syncs']}, parameters=schemas_of.PAGE_PARAMETERS, errors=(404,)),

@@ -62,7 +62,10 @@ def _storage() -> Schema:
     fields |= {
         'id': {'type': 'string'}, 'created_at': _TIME, 'updated_at': _MAYBE_TIME,
         'serial_number': {'type': 'string'}, 'note': _MAYBE_TEXT, 'tags': _TEXTS,
+        'maintenance': {'type': 'boolean', 'description': 'the array is only asked when somebody asks'},
+        'sync_interval_seconds': {'type': ['integer', 'null'], 'description': 'null: that of the installation'},
         'sync_status': {'enum': ['SYNCED', 'SYNCING', 'FAILED']},
+        'failed_kinds': {**_TEXTS, 'description': 'what could not be fetched when it was asked for last'},
         'last_sync_at': {**_MAYBE_TIME, 'description': 'end of the last sync without a failure'},
         'last_contact_at': {**_MAYBE_TIME, 'description': 'when the array last answered'},
         'reachable': {'type': ['boolean', 'null'], 'description': 'whether it answered the last sync'},
@@ -102,6 +105,9 @@ COMPONENTS: dict[str, Schema] = {
         'package': {'type': 'string'}, 'version': {'type': 'string'}, 'class': {'type': 'string'},
         'driver_api': _MAYBE_TEXT, 'description': _MAYBE_TEXT, 'status': {'enum': ['ok', 'error']},
         'error': _MAYBE_TEXT})},
+    'Node': _object({
+        'name': {'type': 'string'}, 'version': {'type': 'string'}, 'alive': {'type': 'boolean'},
+        'storages': _COUNT, 'started_at': _TIME, 'heartbeat_at': _TIME, 'expires_at': _TIME}),
     'SearchResult': _object({'results': {'type': 'array', 'items': _object({
         'kind': {'type': 'string'}, 'id': {'type': 'string'}, 'storage_id': {'type': 'string'},
         'matched': {'type': 'string'}, 'value': _MAYBE_TEXT, 'resource': {'type': 'object'}})},
@@ -127,7 +133,7 @@ PAGE_PARAMETERS = (
     parameter('offset', {**_NUMBER, 'maximum': listing.MAX_OFFSET}, 'rows to skip; a marker is faster'),
 )
 SEARCH_PARAMETERS = (
-    parameter('q', {'type': 'string', 'minLength': 2, 'maxLength': 255},
+    parameter('q', {'type': 'string', 'minLength': 2, 'maxLength': 255, 'pattern': r'\S[\s\S]*\S'},
               'WWN, IQN, serial number, name or native id, or the beginning of one', required=True),
     parameter('limit', {**_NUMBER, 'maximum': BIGINT_MAX}, 'most results'),
 )

@@ -13,7 +13,7 @@ from delfin.api.middleware import CONTEXT
 from delfin.common import json
 from delfin.context import RequestContext
 
-JSON_TYPE = 'application/json; charset=UTF-8'
+JSON_TYPE = 'application/json'
 
 _MAX_DEPTH = 20
 
@@ -35,7 +35,7 @@ class Request:
     def json(self) -> Any:
         """The body; `None` when there is none. 400, 413 or 415 for everything that is no JSON document."""
         body = self._read()
-        if not body.strip():
+        if not body:
             return None
         content_type = (self._request.content_type or '').lower()
         if content_type != 'application/json':
@@ -50,7 +50,8 @@ class Request:
 
     def no_body(self) -> None:
         """For calls without arguments: an empty body, `null` and `{}` are welcome by any name, anything else is 400."""
-        if self._read().strip() not in (b'', b'null', b'{}'):
+        body = self._read()
+        if body and body.strip() not in (b'null', b'{}'):
             raise exception.BadRequest(message='This call takes no body.')
 
     def _read(self) -> bytes:

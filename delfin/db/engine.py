@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from delfin import exception
+from delfin import exception, failpoints
 from delfin.common import json
 from delfin.db.single import SingleRows
 
@@ -83,10 +83,12 @@ class Database:
         return None if row is None else dict(row)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction: committed at the end of the block, rolled back when it raises."""
+    def write(self, what: str = 'write') -> Iterator[sa.Connection]:
+        """A transaction: committed at the end of the block, rolled back when it raises. `what` names its failpoints."""
         with self.engine.connect() as connection, connection.begin():
             yield connection
+            failpoints.hit(f'{what}.before')
+        failpoints.hit(f'{what}.after')
 
     def close(self) -> None:
         """Close all connections."""

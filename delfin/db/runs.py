@@ -1,33 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sync runs: the rows that are both the queue of the work and its record.
 
-A run is `pending` until a task service claims it, then `running` with a lease that its taker renews, and at last `done`
-or `failed`. A storage has at most one active (pending or running) run. Every claim raises the run's `epoch`; every
-write of a sync goes through `guard`, so a taker that lost its lease can commit nothing.
+A run is `pending` until the owner of its array claims it, then `running`, and at last `done` or `failed`. A storage
+has at most one active (pending or running) run. A run carries the epoch of its taker's ownership; every write of a sync
+goes through `guard`, so a taker that is the owner no more can commit nothing, and the next owner takes the run up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from delfin import exception
+from delfin.db import ownership as owners
 from delfin.db.engine import now
-from delfin.db.sqlalchemy.models import storages, sync_run_kinds, sync_runs
+from delfin.db.sqlalchemy.models import ownership, storages, sync_failures, sync_run_kinds, sync_runs
+from delfin.kinds import KINDS
 
 COUNTS = ('seen', 'created', 'updated', 'unchanged', 'deleted', 'stale', 'rejected')
 STORAGE = 'storage'         # what the array itself is called among the kinds of a run
 
-_runs, _kinds = sync_runs.c, sync_run_kinds.c
+# Who asked. Those of ASKED_FOR are done even for an array under maintenance.
+API, REGISTER, SCHEDULE, CONFIRM, TAKEOVER = 'api', 'register', 'schedule', 'confirm', 'takeover'
+ASKED_FOR = (API, REGISTER)
+
+_runs, _kinds, _failures = sync_runs.c, sync_run_kinds.c, sync_failures.c
 
 
 class RunLost(Exception):
-    """Another task service has taken the run, or its storage was deleted."""
+    """Another node owns the array now, or its storage was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,133 +42,177 @@ class Claim:
 
     run_id: int
     storage_id: str
+    node: str
     epoch: int
     force: bool
 
 
+class Plan(NamedTuple):
+    """What decides when an array is synced next without being asked for."""
+
+    storage_id: str
+    interval_seconds: int | None        # None: the installation's
+    last_run_at: datetime | None
+
+
 def request(connection: sa.Connection, storage_id: str, kinds: Sequence[str], trigger: str, *, force: bool = False,
             delay_seconds: float = 0) -> int:
-    """A pending run for `kinds`, or the active one: a pending one takes the request in, a running one that covers it is
-    joined. `StorageIsSyncing` when the running one does less than what is asked for. The run's id.
+    """A pending run for `kinds` (none: all), or the active one: a pending one takes the request in, a running one that
+    covers it is joined. `StorageIsSyncing` when the running one does less than what is asked for. The run's id.
     """
+    complete = not kinds or set(kinds) >= set(KINDS.names())
     moment = now(connection)
     active = connection.execute(sa.select(_runs.id, _runs.state, _runs.force).where(
         _runs.storage_id == storage_id, _runs.active == 1)).first()
     if active is not None:
-        return _join(connection, active, storage_id, kinds, force, bool(delay_seconds))
+        return _join(connection, active, storage_id, () if complete else kinds, trigger, force, bool(delay_seconds))
     try:
         inserted = connection.execute(sa.insert(sync_runs), {
-            'storage_id': storage_id, 'trigger': trigger, 'state': 'pending', 'active': 1, 'force': force, 'epoch': 0,
-            'created_at': moment, 'not_before': moment + timedelta(seconds=delay_seconds),
+            'storage_id': storage_id, 'trigger': trigger, 'state': 'pending', 'active': 1, 'force': force,
+            'complete': complete, 'epoch': 0, 'created_at': moment,
+            'not_before': moment + timedelta(seconds=delay_seconds),
         }).inserted_primary_key
     except IntegrityError:      # somebody else was faster, or the storage is gone
         raise exception.StorageIsSyncing(storage_id) from None
     assert inserted is not None
     run_id = int(inserted[0])
-    _add_kinds(connection, run_id, (STORAGE, *kinds), 0)
+    if not complete:
+        _add_kinds(connection, run_id, dict.fromkeys((STORAGE, *kinds)), 0)
     return run_id
 
 
-def _add_kinds(connection: sa.Connection, run_id: int, kinds: Sequence[str], position: int) -> None:
+def request_all(connection: sa.Connection) -> int:
+    """A pending run for every array that has no active one and is not under maintenance; how many."""
+    moment = sa.literal(now(connection), _runs.created_at.type)
+    wanted = sa.select(
+        storages.c.id, sa.literal(API), sa.literal('pending'), sa.literal(1), sa.false(), sa.true(), sa.literal(0),
+        moment, moment).where(
+        storages.c.live == 1, storages.c.maintenance == sa.false(),
+        ~sa.exists().where(_runs.storage_id == storages.c.id, _runs.active == 1))
+    return connection.execute(sa.insert(sync_runs).from_select(
+        ['storage_id', 'trigger', 'state', 'active', 'force', 'complete', 'epoch', 'created_at', 'not_before'],
+        wanted)).rowcount
+
+
+def plans(connection: sa.Connection, node: str) -> list[Plan]:
+    """The arrays of `node` that may be synced without being asked for and have no active run."""
+    last = (sa.select(_runs.created_at).where(_runs.storage_id == storages.c.id, _runs.complete == sa.true())
+            .order_by(_runs.id.desc()).limit(1).scalar_subquery())
+    return [Plan(*row) for row in connection.execute(
+        sa.select(storages.c.id, storages.c.sync_interval_seconds, last)
+        .join(ownership, ownership.c.storage_id == storages.c.id)
+        .where(ownership.c.node == node, storages.c.live == 1, storages.c.maintenance == sa.false(),
+               ~sa.exists().where(_runs.storage_id == storages.c.id, _runs.active == 1)))]
+
+
+def _add_kinds(connection: sa.Connection, run_id: int, kinds: Collection[str], position: int) -> None:
     if kinds:
         connection.execute(sa.insert(sync_run_kinds), [
             {'run_id': run_id, 'kind': kind, 'position': position + number, 'state': 'pending', 'withheld': False}
             for number, kind in enumerate(kinds)])
 
 
-def _join(connection: sa.Connection, active: Any, storage_id: str, kinds: Sequence[str], force: bool,
+def _join(connection: sa.Connection, active: Any, storage_id: str, kinds: Sequence[str], trigger: str, force: bool,
           delayed: bool) -> int:
+    """Make an active run do what is asked for as well (no kinds: all of them)."""
     has = list(connection.execute(sa.select(_kinds.kind).where(_kinds.run_id == active.id)).scalars())
-    missing = [kind for kind in kinds if kind not in has]
+    complete = not has or (set(has) >= set(KINDS.names()) and active.state == 'running')
+    missing = [] if complete else [kind for kind in kinds or KINDS.names() if kind not in has]
     if active.state == 'pending':
-        _add_kinds(connection, active.id, missing, len(has))
         values: dict[str, Any] = {'force': bool(active.force or force)}
+        if not kinds:
+            connection.execute(sa.delete(sync_run_kinds).where(_kinds.run_id == active.id))
+            values['complete'] = True
+        elif missing:
+            _add_kinds(connection, active.id, missing, len(has))
         if not delayed:
             values['not_before'] = _runs.created_at
+        if trigger in ASKED_FOR:
+            values['trigger'] = trigger
         connection.execute(sa.update(sync_runs).where(_runs.id == active.id).values(**values))
     elif missing or (force and not active.force):
         raise exception.StorageIsSyncing(storage_id)
     return int(active.id)
 
 
-def claim(connection: sa.Connection, node: str, lease_seconds: float, limit: int) -> list[Claim]:
-    """Take up to `limit` runs that are due, or whose taker has fallen silent."""
-    moment = now(connection)
+# --- for the owner ---
+
+def claim(connection: sa.Connection, node: str, limit: int) -> list[Claim]:
+    """Take up to `limit` runs of arrays that `node` owns: those that are due, and those a former owner had begun."""
     candidates = connection.execute(
-        sa.select(_runs.id, _runs.storage_id, _runs.state, _runs.epoch, _runs.force)
+        sa.select(_runs.id, _runs.storage_id, _runs.state, _runs.epoch, _runs.force, ownership.c.epoch.label('ours'))
         .join(storages, storages.c.id == _runs.storage_id)
-        .where(storages.c.live == 1, _due(moment))
+        .join(ownership, ownership.c.storage_id == _runs.storage_id)
+        .where(ownership.c.node == node, storages.c.live == 1, _due(now(connection)))
         .order_by(_runs.id).limit(limit)).all()
-    taken = []
-    for run in candidates:
-        changed = connection.execute(
-            sa.update(sync_runs).where(_runs.id == run.id, _runs.epoch == run.epoch, _runs.state == run.state),
-            {'state': 'running', 'node': node, 'epoch': run.epoch + 1,
-             'lease_expires_at': moment + timedelta(seconds=lease_seconds)}).rowcount
-        if changed:
-            connection.execute(sa.update(sync_runs).where(_runs.id == run.id, _runs.started_at.is_(None)),
-                               {'started_at': moment})
-            connection.execute(sa.update(sync_run_kinds).where(_kinds.run_id == run.id, _kinds.state == 'running'),
-                               {'state': 'pending'})
-            taken.append(Claim(int(run.id), run.storage_id, run.epoch + 1, bool(run.force)))
+    return [taken for run in candidates if (taken := _take(connection, node, run)) is not None]
+
+
+def _due(moment: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(
+        sa.and_(_runs.state == 'pending', _runs.not_before <= moment,
+                sa.or_(storages.c.maintenance == sa.false(), _runs.trigger.in_(ASKED_FOR))),
+        sa.and_(_runs.state == 'running', _runs.epoch != ownership.c.epoch))
+
+
+def _take(connection: sa.Connection, node: str, run: Any) -> Claim | None:
+    taken = Claim(int(run.id), run.storage_id, node, int(run.ours), bool(run.force))
+    if not owners.hold(connection, taken.storage_id, node, taken.epoch):
+        return None
+    values: dict[str, Any] = {'state': 'running', 'node': node, 'epoch': taken.epoch}
+    if run.state == 'running':
+        values['trigger'] = TAKEOVER
+    connection.execute(sa.update(sync_runs).where(_runs.id == run.id), values)
+    connection.execute(sa.update(sync_runs).where(_runs.id == run.id, _runs.started_at.is_(None)),
+                       {'started_at': now(connection)})
+    if not connection.execute(sa.select(_kinds.kind).where(_kinds.run_id == run.id).limit(1)).first():
+        _add_kinds(connection, taken.run_id, (STORAGE, *KINDS.names()), 0)
+    connection.execute(sa.update(sync_run_kinds).where(_kinds.run_id == run.id, _kinds.state == 'running'),
+                       {'state': 'pending'})
     return taken
 
 
-def _due(moment: Any) -> sa.ColumnElement[bool]:
-    return sa.or_(sa.and_(_runs.state == 'pending', _runs.not_before <= moment),
-                  sa.and_(_runs.state == 'running', _runs.lease_expires_at < moment))
-
-
-def seconds_to_next(connection: sa.Connection) -> float | None:
-    """Seconds until the earliest waiting run is due; None when none waits."""
+def seconds_to_next(connection: sa.Connection, node: str) -> float | None:
+    """Seconds until the earliest waiting run of an array of `node` is due; None when none waits."""
     earliest = connection.execute(
         sa.select(sa.func.min(_runs.not_before)).join(storages, storages.c.id == _runs.storage_id)
-        .where(_runs.state == 'pending', storages.c.live == 1)).scalar()
+        .join(ownership, ownership.c.storage_id == _runs.storage_id)
+        .where(ownership.c.node == node, _runs.state == 'pending', storages.c.live == 1,
+               sa.or_(storages.c.maintenance == sa.false(), _runs.trigger.in_(ASKED_FOR)))).scalar()
     return None if earliest is None else max(0.0, (earliest - now(connection)).total_seconds())
 
 
-def renew(connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float) -> None:
-    """Tell the others that these runs are still being worked on."""
-    moment = now(connection)
-    for taken in claims:
-        connection.execute(
-            sa.update(sync_runs).where(_runs.id == taken.run_id, _runs.epoch == taken.epoch,
-                                       _runs.state == 'running'),
-            {'lease_expires_at': moment + timedelta(seconds=lease_seconds)})
-
-
 def guard(connection: sa.Connection, taken: Claim) -> None:
-    """First statement of every writing transaction of a sync: `RunLost` unless the run is still ours.
+    """First statement of every writing transaction of a sync: `RunLost` unless the array is still ours.
 
-    It locks the run's row, so neither a new taker nor a deletion can come between this check and the commit.
+    It locks the ownership, so that neither a new owner nor a deletion can come between this check and the commit.
     """
-    held = connection.execute(
-        sa.update(sync_runs).where(
-            _runs.id == taken.run_id, _runs.epoch == taken.epoch, _runs.state == 'running',
-            sa.exists().where(storages.c.id == taken.storage_id, storages.c.live == 1)),
-        {'epoch': taken.epoch}).rowcount
-    # MariaDB counts changed rows only unless told otherwise; SQLAlchemy's dialect asks for found rows.
-    if not held:
-        raise RunLost(f'sync run {taken.run_id} of storage {taken.storage_id} belongs to somebody else now')
+    if not owners.hold(connection, taken.storage_id, taken.node, taken.epoch):
+        raise RunLost(f'storage {taken.storage_id} belongs to another node now, or was deleted: sync run '
+                      f'{taken.run_id} ends here')
 
 
-def put_back(connection: sa.Connection, taken: Claim) -> None:
+def put_back(connection: sa.Connection, taken: Claim, delay_seconds: float = 0) -> None:
     """Give an unfinished run back: it is pending again, and what it has finished stays finished."""
+    _put_back(connection, taken.run_id, sa.and_(_runs.node == taken.node, _runs.epoch == taken.epoch), delay_seconds)
+
+
+def put_back_forgotten(connection: sa.Connection, node: str, working: Collection[int]) -> int:
+    """Runs that `node` has begun and nobody there works on any more (a crash, a bug) are pending again; how many."""
+    begun = connection.execute(sa.select(_runs.id).where(_runs.node == node, _runs.state == 'running')).scalars()
+    lost = [run_id for run_id in begun if run_id not in working]
+    for run_id in lost:
+        _put_back(connection, run_id, _runs.node == node, 0)
+    return len(lost)
+
+
+def _put_back(connection: sa.Connection, run_id: int, ours: sa.ColumnElement[bool], delay_seconds: float) -> None:
     changed = connection.execute(
-        sa.update(sync_runs).where(_runs.id == taken.run_id, _runs.epoch == taken.epoch, _runs.state == 'running'),
-        {'state': 'pending', 'lease_expires_at': None}).rowcount
+        sa.update(sync_runs).where(_runs.id == run_id, _runs.state == 'running', ours),
+        {'state': 'pending', 'not_before': now(connection) + timedelta(seconds=delay_seconds)}).rowcount
     if changed:
         connection.execute(sa.update(sync_run_kinds).where(
-            _kinds.run_id == taken.run_id, _kinds.state == 'running'), {'state': 'pending'})
-
-
-def put_back_all(connection: sa.Connection, node: str) -> int:
-    """After a crash: runs that this node had begun are pending again; how many."""
-    runs = connection.execute(sa.select(_runs.id, _runs.storage_id, _runs.epoch, _runs.force).where(
-        _runs.node == node, _runs.state == 'running')).all()
-    for run in runs:
-        put_back(connection, Claim(int(run.id), run.storage_id, run.epoch, bool(run.force)))
-    return len(runs)
+            _kinds.run_id == run_id, _kinds.state == 'running'), {'state': 'pending'})
 
 
 def pending_kinds(connection: sa.Connection, run_id: int) -> list[str]:
@@ -174,6 +224,16 @@ def pending_kinds(connection: sa.Connection, run_id: int) -> list[str]:
 def set_kind(connection: sa.Connection, run_id: int, kind: str, values: Mapping[str, Any]) -> None:
     """Record progress or the result of one kind."""
     connection.execute(sa.update(sync_run_kinds).where(_kinds.run_id == run_id, _kinds.kind == kind), dict(values))
+
+
+def note_outcome(connection: sa.Connection, storage_id: str, kind: str, failed: bool) -> None:
+    """Remember that a kind has failed, or forget it."""
+    this = sa.and_(_failures.storage_id == storage_id, _failures.kind == kind)
+    if not failed:
+        connection.execute(sa.delete(sync_failures).where(this))
+    elif not connection.execute(sa.update(sync_failures).where(this), {'failed_at': now(connection)}).rowcount:
+        connection.execute(sa.insert(sync_failures), {
+            'storage_id': storage_id, 'kind': kind, 'failed_at': now(connection)})
 
 
 def was_withheld(connection: sa.Connection, taken: Claim, kind: str) -> bool:
@@ -190,7 +250,7 @@ def finish(connection: sa.Connection, taken: Claim, keep: int) -> str:
         _kinds.run_id == taken.run_id, _kinds.state == 'failed')).scalar_one()
     state = 'failed' if failed else 'done'
     connection.execute(sa.update(sync_runs).where(_runs.id == taken.run_id),
-                       {'state': state, 'active': None, 'finished_at': now(connection), 'lease_expires_at': None})
+                       {'state': state, 'active': None, 'finished_at': now(connection)})
     old = connection.execute(sa.select(_runs.id).where(_runs.storage_id == taken.storage_id).order_by(
         _runs.id.desc()).offset(keep).limit(1)).scalar()
     if old is not None:
@@ -211,4 +271,10 @@ def listing(connection: sa.Connection, storage_id: str, limit: int, offset: int)
                 'seconds': row['seconds'], 'findings': row['findings'] or [], 'error': row['error']})
     return [{**{name: run[name] for name in ('id', 'storage_id', 'trigger', 'state', 'force', 'node', 'created_at',
                                              'not_before', 'started_at', 'finished_at')},
-             'kinds': kinds[run['id']]} for run in runs]
+             'kinds': kinds[run['id']] or _waiting_kinds()} for run in runs]
+
+
+def _waiting_kinds() -> list[dict[str, Any]]:
+    """All kinds, as a run shows them that nobody has begun yet."""
+    return [{'kind': kind, 'state': 'pending', **dict.fromkeys(COUNTS, 0), 'seconds': None, 'findings': [],
+             'error': None} for kind in (STORAGE, *KINDS.names())]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,20 +13,32 @@ from sqlalchemy.exc import IntegrityError
 from delfin import exception
 from delfin.common.constants import ACCESS_TYPE
 from delfin.db import lists
+from delfin.db import ownership as owners
 from delfin.db.engine import Database, now
-from delfin.db.runs import STORAGE
-from delfin.db.sqlalchemy.models import access_info, storages, sync_freshness, sync_run_kinds, sync_runs
+from delfin.db.runs import CONFIRM, STORAGE
+from delfin.db.sqlalchemy.models import (
+    access_info,
+    ownership,
+    storages,
+    sync_failures,
+    sync_freshness,
+    sync_run_kinds,
+    sync_runs,
+)
 from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS
 
 Values = Mapping[str, Any]
 
-# The newest run that is due or done decides what `sync_status` says; a run that only waits for its time (the second
-# look at a suspiciously short answer) does not count until it starts.
+# The newest run decides what `sync_status` says; the second look at a suspiciously short answer does not count until it
+# starts.
 _last_run_state = (
     sa.select(sync_runs.c.state)
     .where(sync_runs.c.storage_id == storages.c.id,
-           sa.or_(sync_runs.c.state != 'pending', sync_runs.c.not_before <= sync_runs.c.created_at))
+           sa.or_(sync_runs.c.state != 'pending', sync_runs.c.trigger != CONFIRM))
     .order_by(sync_runs.c.id.desc()).limit(1).scalar_subquery())
+_failed_kinds = (
+    sa.select(sa.func.aggregate_strings(sync_failures.c.kind, ','))
+    .where(sync_failures.c.storage_id == storages.c.id).scalar_subquery())
 
 # Of the newest run that has tried: whether the array answered the question who it is.
 _last_answer = (
@@ -41,14 +53,16 @@ _last_contact_at = (
     sa.select(sa.func.max(sync_freshness.c.seen_at))
     .where(sync_freshness.c.storage_id == storages.c.id).scalar_subquery())
 
-LABELS = ('display_name', 'note', 'site', 'tags')
+LABELS = ('display_name', 'note', 'site', 'tags')       # what people say of it
+SETTINGS = ('maintenance', 'sync_interval_seconds')     # how it is to be polled
 
 _view = sa.select(
     storages.c.created_at, storages.c.updated_at, storages.c.id,
     *(storages.c[column.name] for column in STORAGE_COLUMNS),
-    *(storages.c[name] for name in LABELS),
+    *(storages.c[name] for name in (*LABELS, *SETTINGS)),
     storages.c.extra, storages.c.quarantined_until, storages.c.deleted_at, _last_run_state.label('last_run_state'),
-    _last_answer.label('last_answer'), _last_sync_at.label('last_sync_at'), _last_contact_at.label('last_contact_at'),
+    _last_answer.label('last_answer'), _failed_kinds.label('failed_kinds'),
+    _last_sync_at.label('last_sync_at'), _last_contact_at.label('last_contact_at'),
 ).where(storages.c.live == 1)
 
 _ONE = _view.where(storages.c.id == sa.bindparam('storage_id'))
@@ -70,7 +84,7 @@ def search(connection: sa.Connection, terms: Sequence[str], prefix: bool, limit:
 
 
 def set_labels(connection: sa.Connection, storage_id: str, values: Values) -> None:
-    """Change what people say of a storage; `StorageNotFound` if there is none."""
+    """Change labels and settings of a storage; `StorageNotFound` if there is none."""
     changed = connection.execute(sa.update(storages).where(storages.c.id == storage_id, storages.c.live == 1),
                                  {**values, 'updated_at': now(connection)}).rowcount
     if not changed:
@@ -111,8 +125,9 @@ def by_serial_number(connection: sa.Connection, serial_number: str) -> str | Non
         storages.c.serial_number == serial_number, storages.c.live == 1)).scalar()
 
 
-def insert(connection: sa.Connection, storage_id: str, values: Values, access: Values) -> None:
-    """A new storage with its access information; `StorageAlreadyExists` when the serial number is taken."""
+def insert(connection: sa.Connection, storage_id: str, values: Values, access: Values, node: str | None = None) -> None:
+    """A new storage with its access information and its owner; `StorageAlreadyExists` when the serial number is taken.
+    """
     moment = now(connection)
     known = by_serial_number(connection, values['serial_number'])
     if known is not None:
@@ -122,6 +137,7 @@ def insert(connection: sa.Connection, storage_id: str, values: Values, access: V
     except IntegrityError:
         raise _already_exists(None) from None
     connection.execute(sa.insert(access_info), {**access, 'storage_id': storage_id, 'created_at': moment})
+    owners.insert(connection, storage_id, node)
 
 
 def _already_exists(storage_id: str | None) -> exception.StorageAlreadyExists:
@@ -150,6 +166,15 @@ def set_quarantine(database: Database, storage_id: str, until: datetime | None) 
         connection.execute(sa.update(storages).where(storages.c.id == storage_id), {'quarantined_until': until})
 
 
+def end_quarantines(database: Database, storage_ids: Collection[str]) -> None:
+    """Take back what a former owner has noted."""
+    with database.read() as connection:
+        noted = connection.execute(sa.select(storages.c.id).where(storages.c.quarantined_until.is_not(None)))
+        ours = set(noted.scalars()) & set(storage_ids)
+    for storage_id in ours:
+        set_quarantine(database, storage_id, None)
+
+
 def hide(connection: sa.Connection, storage_id: str) -> None:
     """Mark as deleted: nobody sees it any more and its serial number is free. `StorageNotFound` if there is none."""
     result = connection.execute(
@@ -159,9 +184,11 @@ def hide(connection: sa.Connection, storage_id: str) -> None:
         raise exception.StorageNotFound(storage_id)
 
 
-def hidden(connection: sa.Connection) -> list[str]:
-    """Ids of deleted storages whose rows are still to be purged."""
-    return list(connection.execute(sa.select(storages.c.id).where(storages.c.live.is_(None))).scalars())
+def hidden(connection: sa.Connection, node: str) -> list[str]:
+    """Ids of deleted storages of `node` whose rows are still to be purged."""
+    return list(connection.execute(
+        sa.select(storages.c.id).join(ownership, ownership.c.storage_id == storages.c.id)
+        .where(storages.c.live.is_(None), ownership.c.node == node)).scalars())
 
 
 def purge(connection: sa.Connection, storage_id: str) -> None:

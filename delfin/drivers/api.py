@@ -1,31 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one door to the devices. Every driver call of every service passes `Door.call`.
+"""The one door to the devices. Every driver call of every service passes `Door.call` or `Door.answer`.
 
 What it applies, in this order:
 
-* *Lanes.* Each array has an interactive, a metrics and a bulk lane. A driver takes `MAX_CONCURRENT_CALLS` calls at a
-  time (1 unless it says more); waiting calls take turns, interactive ones first, metrics next, bulk last.
+* *Admission.* Whoever made the door may refuse a storage (another node's, for example).
+* *Lanes* (`lanes`). Each array has an interactive, a metrics and a bulk lane. A driver takes `MAX_CONCURRENT_CALLS`
+  calls at a time (1 unless it says more); waiting calls take turns, interactive ones first, metrics next, bulk last.
 * *Deadline.* A call runs in a thread of its own. When its deadline passes, the call is abandoned together with its
-  thread and the driver instance, and counted. A thread cannot be killed; it ends when the driver returns.
-* *Quarantine.* After two abandoned calls the array is left alone until one of them returns, its access information
-  changes, or a pause ends that doubles from one minute to one hour. With eight calls abandoned it waits for a return.
-* *Calling rules* for drivers of every age (`calling`), *errors* of one family without secrets (`errors`), *timing*.
+  thread and the driver instance, and counted. A thread cannot be killed; it ends when the driver returns. A driver in a
+  process of its own is killed with it.
+* *Quarantine* (`lanes`). After two abandoned calls the array is left alone until one of them returns, its access
+  information changes, or a pause ends that doubles from one minute to one hour. With eight calls abandoned it waits for
+  a return.
+* *Instances* (`instances`), in this process or each in one of its own (`remote`). One for each array, built by its
+  first call. After an error that speaks of a lost session
+  the next call begins with `reset_connection`; where that fails, with a new instance.
+* *Rows that come* (`streaming`), *calling rules* for drivers of every age (`calling`), *errors* of one family without
+  secrets (`errors`), *timing*.
 """
 
 from __future__ import annotations
 
-import enum
-import heapq
-import itertools
+import contextlib
+import functools
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, InvalidStateError, wait
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from oslo_config import cfg
 
 from delfin import access as access_info
 from delfin import exception
@@ -33,74 +39,33 @@ from delfin.common.masking import Masker
 from delfin.context import RequestContext, get_admin_context
 from delfin.db import is_away
 from delfin.drivers import calling, errors
+from delfin.drivers.instances import Instance, Instances, Threads
+from delfin.drivers.lanes import ABANDONED_AT_MOST, Array, Lane, Limits, stopping
 from delfin.drivers.manager import DriverManager, options_of
+from delfin.drivers.remote import Processes
+from delfin.drivers.streaming import Handover, Source
+
+__all__ = ['ABANDONED_AT_MOST', 'Door', 'Lane', 'Limits']
 
 LOG = logging.getLogger(__name__)
 
-ABANDONED_BEFORE_QUARANTINE = 2
-ABANDONED_AT_MOST = 8
-
-
 LOGOUT_SECONDS = 10
+LOGOUTS_AT_MOST = 2     # instances of one array that log out beside the calls; more are left to the array's own limits
 
 
 @dataclass
 class _Call:
-    """What the body of a call is given: the context for the driver; it notes the instance it works with."""
+    """A call under way, for its body: the context for the driver; it notes the instance it works with."""
 
+    method: str
     context: RequestContext
-    driver: Any = None
+    generation: int
+    instance: Instance | None = None
+    abandoned: bool = False
+    killed: bool = False
 
 
 Work = Callable[[_Call], Any]
-
-
-class Lane(enum.IntEnum):
-    """Who goes first when a driver takes one call at a time."""
-
-    INTERACTIVE = 0
-    METRICS = 1
-    BULK = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Deadlines of calls by lane and the pauses of quarantine, in seconds."""
-
-    interactive_seconds: float = 60
-    metrics_seconds: float = 120
-    bulk_seconds: float = 600
-    quarantine_min_seconds: float = 60
-    quarantine_max_seconds: float = 3600
-
-    def deadline(self, lane: Lane) -> float:
-        """Seconds a call in `lane` may take."""
-        return (self.interactive_seconds, self.metrics_seconds, self.bulk_seconds)[lane]
-
-
-@dataclass
-class _Array:
-    """One array behind the door."""
-
-    storage_id: str
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    driver: Any = None
-    driver_class: type | None = None
-    generation: int = 0                                 # raised whenever the instance is dropped
-    waiting: list[tuple[int, int]] = field(default_factory=list)        # heap of (lane, turn)
-    running: int = 0
-    calls: Counter[int] = field(default_factory=Counter)                # threads still inside, by generation
-    abandoned: int = 0
-    pauses: int = 0
-    quarantined_until: float | None = None              # monotonic; None = not quarantined
-    quarantine_ends: datetime | None = None             # the same moment for people
-
-    @property
-    def capacity(self) -> int:
-        if self.driver is None:         # the first call builds it, alone
-            return 1
-        declared = getattr(self.driver_class, 'MAX_CONCURRENT_CALLS', 1)
-        return declared if isinstance(declared, int) and declared > 0 else 1
 
 
 class Door:
@@ -108,23 +73,29 @@ class Door:
 
     `load_access(storage_id)` gives the open access information; `verify(access)` what drivers are told about
     certificates (True, False, or the path of a CA bundle); `on_quarantine(storage_id, until)` is told when an
-    array is left alone (`until` a time) and when that is over (None).
+    array is left alone (`until` a time) and when that is over (None); `admit(storage_id)` is asked before each `call`
+    and `answer`, and what it raises goes to the caller; `isolation` is `thread` or `process`, or None for what
+    `[drivers] isolation` says; `clock` gives seconds.
     """
 
     def __init__(self, drivers: DriverManager, load_access: Callable[[str], access_info.Access], *,
                  limits: Limits | None = None, masker: Masker | None = None,
                  verify: Callable[[access_info.Access], bool | str] = lambda access: True,
-                 on_quarantine: Callable[[str, datetime | None], None] | None = None) -> None:
+                 on_quarantine: Callable[[str, datetime | None], None] = lambda storage_id, until: None,
+                 admit: Callable[[str], None] | None = None, isolation: str | None = None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._drivers = drivers
         self._load_access = load_access
         self._limits = limits or Limits()
         self._masker = masker or Masker()
         self._verify = verify
-        self._on_quarantine = on_quarantine or (lambda storage_id, until: None)
-        self._arrays: dict[str, _Array] = {}
+        self._on_quarantine = on_quarantine
+        self._admit = admit or (lambda storage_id: None)
+        self._instances = _instances(isolation or _configured_isolation())
+        self._clock = clock
+        self._arrays: dict[str, Array] = {}
         self._lock = threading.Lock()
-        self._turns = itertools.count()
-        self._under_way: set[Future[Any]] = set()
+        self._under_way: set[Handover] = set()
         self._stopped = False
 
     # --- calls ---
@@ -136,13 +107,27 @@ class Door:
         Raises NotImplementedError when the driver does not have the method, and of Delfin's family whatever else goes
         wrong: `DriverCallTimeout`, `StorageQuarantined`, `AccessInfoNotFound`, what the driver raised.
         """
+        with self.answer(storage_id, method, *args, lane=lane, context=context, timeout_seconds=timeout_seconds,
+                         **kwargs) as answer:
+            return calling.materialise(answer)
+
+    @contextlib.contextmanager
+    def answer(self, storage_id: str, method: str, *args: Any, lane: Lane, context: RequestContext | None = None,
+               timeout_seconds: float | None = None, **kwargs: Any) -> Iterator[Any]:
+        """Like `call`, but where the driver yields rows the answer is an iterator, of rows that come as they are made.
+
+        The driver waits when its rows are not taken, so memory holds a few thousand; that time does not count towards
+        the deadline, which may pass, as other errors may come, at any row. Until the driver's generator has ended,
+        the array takes no other call (unless its driver takes several). Leave the block early to stop it.
+        """
+        self._admit(storage_id)
         array = self._array(storage_id)
 
         def work(call: _Call) -> Any:
-            call.driver = self._driver(array)
-            return calling.materialise(calling.call(call.driver, method, call.context, *args, **kwargs))
+            return self._instance(array, call).call(method, call.context, *args, **kwargs)
 
-        return self._run(array, method, work, lane, context, timeout_seconds)
+        with self._run(array, method, work, lane, context, timeout_seconds) as answer:
+            yield answer
 
     def discover(self, access: access_info.Access, storage_id: str, *, context: RequestContext | None = None,
                  timeout_seconds: float | None = None) -> Any:
@@ -153,10 +138,10 @@ class Door:
         array = self._array(storage_id)
 
         def work(call: _Call) -> Any:
-            call.driver = self._driver(array, access)
-            return calling.call(call.driver, 'get_storage', call.context)
+            return self._instance(array, call, access).call('get_storage', call.context)
 
-        return self._run(array, 'get_storage', work, Lane.INTERACTIVE, context, timeout_seconds)
+        with self._run(array, 'get_storage', work, Lane.INTERACTIVE, context, timeout_seconds) as answer:
+            return calling.materialise(answer)
 
     def parse_alert(self, storage_id: str, alert: Mapping[str, str], *, context: RequestContext | None = None) -> Any:
         """One trap to one alert, or None. Needs no session unless the driver's method uses its instance's state."""
@@ -181,16 +166,21 @@ class Door:
         """
         array = self._array(storage_id)
         with array.changed:
-            driver = array.driver
-        if driver is not None and tell_driver:
+            instance = array.instance
+        if instance is not None and tell_driver:
             try:
-                self._run(array, 'delete_storage', lambda call: calling.call(driver, 'delete_storage', call.context),
-                          Lane.INTERACTIVE, None, LOGOUT_SECONDS)
+                with self._run(array, 'delete_storage',
+                               lambda call: instance.call('delete_storage', call.context),
+                               Lane.INTERACTIVE, None, LOGOUT_SECONDS):
+                    pass
             except (exception.DelfinException, NotImplementedError) as error:
                 LOG.warning('delete_storage of storage %s failed: %s', storage_id, error)
         with array.changed:
-            _drop_driver(array)
-        self.reset(storage_id)
+            dropped = array.drop()
+            array.pardon()
+            array.changed.notify_all()
+        if dropped is not None:
+            dropped.kill()
         with self._lock:
             self._arrays.pop(storage_id, None)
         self._masker.forget(storage_id)
@@ -202,206 +192,219 @@ class Door:
         """
         array = self._array(storage_id)
         with array.changed:
-            if array.driver is not None and not array.calls[array.generation]:
-                threading.Thread(target=_log_out, args=(array.driver, _context_for(None, storage_id)), daemon=True,
-                                 name=f'driver-log-out-{storage_id[:8]}').start()
-            _drop_driver(array)
-            array.pauses = 0
-            if array.abandoned < ABANDONED_AT_MOST:
-                self._end_quarantine(array)
+            unused = not array.calls[array.generation]
+            dropped = array.drop()
+            array.pardon()
             array.changed.notify_all()
+        if dropped is not None and unused:
+            self._retire(array, dropped)
+
+    def abandoned(self) -> dict[str, int]:
+        """How many calls of each storage passed their deadline and are still inside the driver; only those with any."""
+        with self._lock:
+            arrays = list(self._arrays.values())
+        return {array.storage_id: array.abandoned for array in arrays if array.abandoned}
 
     def stop(self) -> None:
         """Refuse new calls and let those who wait for running ones go with `ServiceUnavailable`."""
         with self._lock:
             self._stopped = True
-            arrays, futures = list(self._arrays.values()), list(self._under_way)
-        for future in futures:
-            _settle(future, error=_stopping())
+            arrays, under_way = list(self._arrays.values()), list(self._under_way)
+        for handover in under_way:
+            handover.refuse(stopping())
         for array in arrays:
             with array.changed:
+                array.stopped = True
                 array.changed.notify_all()
+        self._instances.stop()
 
-    # --- lanes, deadlines, quarantine ---
+    # --- the life of a call ---
 
-    def _array(self, storage_id: str) -> _Array:
+    def _array(self, storage_id: str) -> Array:
         with self._lock:
-            return self._arrays.setdefault(storage_id, _Array(storage_id))
+            array = self._arrays.get(storage_id)
+            if array is None:
+                array = Array(storage_id, self._limits, self._clock, self._on_quarantine)
+                array.stopped = self._stopped
+                self._arrays[storage_id] = array
+            return array
 
-    def _run(self, array: _Array, method: str, work: Work, lane: Lane, context: RequestContext | None,
-             timeout_seconds: float | None) -> Any:
+    @contextlib.contextmanager
+    def _run(self, array: Array, method: str, work: Work, lane: Lane, context: RequestContext | None,
+             timeout_seconds: float | None) -> Iterator[Any]:
+        """Do `work` in its turn, in a thread of its own, within its deadline; what it answers."""
         seconds = self._limits.deadline(lane) if timeout_seconds is None else timeout_seconds
-        deadline = time.monotonic() + seconds
-        generation = self._take_turn(array, method, lane, deadline, seconds)
-        call = _Call(_context_for(context, array.storage_id))
-        future: Future[Any] = Future()
+        deadline = self._clock() + seconds
+        call = _Call(method, _context_for(context, array.storage_id),
+                     array.take_turn(method, lane, deadline, seconds))
+        handover = Handover(deadline, self._clock, functools.partial(self._abandon, array, call, seconds),
+                            functools.partial(self._clean, method))
         with self._lock:
-            self._under_way.add(future)
-        started = time.monotonic()
-        threading.Thread(target=self._execute, args=(array, generation, work, call, future),
-                         name=f'driver-{method}-{array.storage_id[:8]}', daemon=True).start()
-        try:
+            self._under_way.add(handover)
             if self._stopped:
-                _settle(future, error=_stopping())
-            wait([future], timeout=max(0.0, deadline - time.monotonic()))
-            if self._abandon(array, generation, future, method, seconds):
-                LOG.error('%s of storage %s did not return within %g s and was abandoned; is the array reachable?',
-                          method, array.storage_id, seconds)
-            error = future.exception()
+                handover.refuse(stopping())
+        started = self._clock()
+        _thread(f'driver-{method}-{array.storage_id[:8]}', self._execute, array, call, work, handover)
+        try:
+            yield handover.answer()
         finally:
-            with self._lock:
-                self._under_way.discard(future)
-            LOG.debug('%s of storage %s took %.3f s', method, array.storage_id, time.monotonic() - started)
-        if error is None:
-            return future.result()
-        if is_away(error):      # our own database, asked for the access information
-            raise exception.ServiceUnavailable('the database cannot be reached; try again later')
-        if isinstance(error, NotImplementedError):
-            raise NotImplementedError(self._masker.mask(str(error)))
-        raise errors.translate(error, method, self._masker.mask)
+            if not handover.leave():
+                _thread(f'driver-watch-{array.storage_id[:8]}', handover.watch)
+            LOG.debug('%s of storage %s took %.3f s', method, array.storage_id, self._clock() - started)
 
-    def _execute(self, array: _Array, generation: int, work: Work, call: _Call, future: Future[Any]) -> None:
+    def _execute(self, array: Array, call: _Call, work: Work, handover: Handover) -> None:
         """The body of a call's thread."""
         call.context.update_store()
-        outcome: dict[str, Any]
+        answer: Any = None
+        error: BaseException | None = None
         try:
-            outcome = {'result': work(call)}
-        except BaseException as error:      # SystemExit from a driver must not pass for success
+            answer = work(call)
+            if isinstance(answer, Source):
+                handover.pass_on(answer)
+        except BaseException as raised:     # SystemExit from a driver must not pass for success
+            error = raised
             if not isinstance(error, NotImplementedError | exception.DelfinException):
                 LOG.debug('driver of storage %s raised', array.storage_id, exc_info=True)
-            outcome = {'error': error}
+        with self._lock:
+            self._under_way.discard(handover)
         with array.changed:
-            in_time = _settle(future, **outcome)
-            array.calls[generation] -= 1
-            orphaned = not array.calls[generation] and array.generation != generation
-            if array.generation == generation:
-                array.running -= 1
-            if not in_time and array.abandoned:
-                array.abandoned -= 1
-                array.pauses = 0
-                self._end_quarantine(array)
+            if error is not None and call.instance is array.instance and errors.session_lost(error):
+                array.broken = array.instance is not None
+            in_time = handover.end(answer, error)
+            last = array.leave(call.generation)
+            if in_time and array.generation == call.generation:
+                array.answered()
+            elif not in_time and not call.killed:
+                array.returned()
                 LOG.info('an abandoned call to storage %s returned', array.storage_id)
             array.changed.notify_all()
-        if orphaned and call.driver is not None and not self._stopped:
-            _log_out(call.driver, call.context)
+        if last and call.instance is not None:
+            self._retire(array, call.instance)
 
-    def _take_turn(self, array: _Array, method: str, lane: Lane, deadline: float, seconds: float) -> int:
-        """Wait until the array takes another call; the generation of the instance that will serve it."""
-        ticket = (int(lane), next(self._turns))
+    def _abandon(self, array: Array, call: _Call, seconds: float, handover: Handover) -> None:
+        """Give up waiting, unless the call has ended meanwhile. One step with the end of a call: see `_execute`."""
         with array.changed:
-            self._check_quarantine(array)
-            heapq.heappush(array.waiting, ticket)
-            try:
-                while array.waiting[0] != ticket or array.running >= array.capacity:
-                    if self._stopped:
-                        raise _stopping()
-                    left = deadline - time.monotonic()
-                    if left <= 0 or not array.changed.wait(left):
-                        raise exception.DriverCallTimeout(method, array.storage_id, seconds, message=(
-                            f'{method} of storage {array.storage_id} did not get its turn within {seconds:g} seconds: '
-                            'earlier calls are still under way.'))
-                    self._check_quarantine(array)
-                if self._stopped:
-                    raise _stopping()
-                array.running += 1
-                array.calls[array.generation] += 1
-                return array.generation
-            finally:
-                array.waiting.remove(ticket)
-                heapq.heapify(array.waiting)
-                array.changed.notify_all()
-
-    def _abandon(self, array: _Array, generation: int, future: Future[Any], method: str, seconds: float) -> bool:
-        """Give up waiting; False when the call has ended meanwhile. One step with the end of a call: see `_execute`."""
-        with array.changed:
-            if not _settle(future, error=exception.DriverCallTimeout(method, array.storage_id, f'{seconds:g}')):
-                return False
-            if array.generation == generation:
-                _drop_driver(array)
-            array.abandoned += 1
-            if array.abandoned >= ABANDONED_BEFORE_QUARANTINE:
-                self._begin_quarantine(array)
+            if not handover.give_up(exception.DriverCallTimeout(call.method, array.storage_id, f'{seconds:g}')):
+                return
+            call.abandoned = True
+            call.killed = call.instance is not None and call.instance.kill()
+            if array.generation == call.generation:
+                array.drop()
+            array.overdue(call.killed)
             array.changed.notify_all()
-            return True
+        LOG.error('%s of storage %s did not return within %g s and was %s; is the array reachable?',
+                  call.method, array.storage_id, seconds, 'killed' if call.killed else 'abandoned')
 
-    def _begin_quarantine(self, array: _Array) -> None:
-        seconds = min(self._limits.quarantine_min_seconds * 2 ** array.pauses, self._limits.quarantine_max_seconds)
-        array.pauses += 1
-        array.quarantined_until = time.monotonic() + seconds
-        array.quarantine_ends = datetime.now(UTC) + timedelta(seconds=seconds)
-        LOG.error('storage %s is quarantined for %d s: %d calls to its driver have not returned; check the array, or '
-                  'update its access information to try at once', array.storage_id, seconds, array.abandoned)
-        self._tell_quarantine(array)
+    def _clean(self, method: str, error: BaseException) -> Exception:
+        """What callers get of an error of a driver, or of our own before the driver was asked."""
+        if is_away(error):      # our own database, asked for the access information
+            return exception.ServiceUnavailable('the database cannot be reached; try again later')
+        if isinstance(error, NotImplementedError):
+            return NotImplementedError(self._masker.mask(str(error)))
+        return errors.translate(error, method, self._masker.mask)
 
-    def _end_quarantine(self, array: _Array) -> None:
-        if array.quarantined_until is not None:
-            array.quarantined_until = array.quarantine_ends = None
-            self._tell_quarantine(array)
-
-    def _tell_quarantine(self, array: _Array) -> None:
-        try:
-            self._on_quarantine(array.storage_id, array.quarantine_ends)
-        except Exception:       # a database that is away must not break the door
-            LOG.warning('the quarantine of storage %s could not be noted', array.storage_id, exc_info=True)
-
-    def _check_quarantine(self, array: _Array) -> None:
-        if array.quarantined_until is None:
-            return
-        over = time.monotonic() >= array.quarantined_until
-        if over and array.abandoned < ABANDONED_AT_MOST:
-            self._end_quarantine(array)
-            return
-        until = 'an abandoned call returns' if over else f'{array.quarantine_ends:%Y-%m-%dT%H:%M:%SZ}'
-        raise exception.StorageQuarantined(array.storage_id, until)
-
-    # --- drivers ---
+    # --- instances ---
 
     def _class_of(self, access: access_info.Access) -> type:
         return self._drivers.get_class(access['vendor'], access['model'])
 
-    def _driver(self, array: _Array, access: access_info.Access | None = None) -> Any:
-        """The array's instance, built now if there is none. Runs in the call's thread: most drivers log in here."""
+    def _instance(self, array: Array, call: _Call, access: access_info.Access | None = None) -> Instance:
+        """The array's instance, made fit for a call. Runs in the call's thread: most drivers log in here."""
         with array.changed:
-            if array.driver is not None:
-                return array.driver
-            generation = array.generation
+            current = array.generation == call.generation       # else the instance there is another call's
+            kept = array.instance if current else None
+            broken = array.broken
+            if kept is not None and kept.alive and not broken:
+                call.instance = kept
+                return kept
         access = access if access is not None else self._load_access(array.storage_id)
         driver_class = self._class_of(access)
-        options = options_of(driver_class)
-        self._masker.learn(array.storage_id, access_info.secrets(access, options))
-        arguments = access_info.for_driver(access, array.storage_id, options)
-        driver = driver_class(**arguments, verify=self._verify(access))
+        arguments = self._arguments(array.storage_id, access, driver_class)
+        if kept is not None and kept.alive and self._reset_session(array, call, kept, arguments):
+            return kept
+        if kept is not None:
+            with array.changed:
+                if array.instance is kept:
+                    array.instance, array.broken = None, False
+            self._retire(array, kept)
+        return self._build(array, call, driver_class, access, arguments)
+
+    def _reset_session(self, array: Array, call: _Call, instance: Instance, arguments: Mapping[str, Any]) -> bool:
+        """Whether the driver has dropped its lost session and works with the current access information."""
+        self._use(array, call, instance)
+        try:
+            instance.call('reset_connection', call.context, **arguments)
+        except BaseException as error:      # third-party code
+            LOG.info('the session of storage %s could not be reset, its driver is built anew: %s', array.storage_id,
+                     self._clean('reset_connection', error))
+            return False
         with array.changed:
-            if array.generation == generation and array.driver is None:
-                array.driver, array.driver_class = driver, driver_class
-            return array.driver if array.generation == generation else driver
+            if array.instance is instance:
+                array.broken = False
+                array.changed.notify_all()      # those who wait may run beside this call
+        return True
+
+    def _build(self, array: Array, call: _Call, driver_class: type, access: access_info.Access,
+               arguments: Mapping[str, Any]) -> Instance:
+        instance = self._instances.make(array.storage_id, driver_class, (access['vendor'], access['model']))
+        self._use(array, call, instance)
+        try:
+            instance.build(arguments, call.context)
+        except BaseException:
+            instance.kill()
+            raise
+        with array.changed:
+            if array.generation == call.generation and array.instance is None:
+                array.instance = instance
+                array.changed.notify_all()
+        return instance
+
+    def _use(self, array: Array, call: _Call, instance: Instance) -> None:
+        """Note it before it is asked for anything, so that it can be ended when it does not answer."""
+        with array.changed:
+            if self._stopped or call.abandoned:
+                raise stopping()
+            call.instance = instance
+
+    def _arguments(self, storage_id: str, access: access_info.Access, driver_class: type) -> dict[str, Any]:
+        """Keyword arguments of the driver's constructor and of `reset_connection`."""
+        options = options_of(driver_class)
+        self._masker.learn(storage_id, access_info.secrets(access, options))
+        return {**access_info.for_driver(access, storage_id, options), 'verify': self._verify(access)}
+
+    def _retire(self, array: Array, instance: Instance) -> None:
+        """Let an instance that was replaced log out, beside whatever goes on."""
+        with array.changed:
+            if self._stopped or array.leaving >= LOGOUTS_AT_MOST:
+                instance.kill()
+                return
+            array.leaving += 1
+        _thread(f'driver-log-out-{array.storage_id[:8]}', self._log_out, array, instance)
+
+    def _log_out(self, array: Array, instance: Instance) -> None:
+        context = _context_for(None, array.storage_id)
+        context.update_store()
+        try:
+            instance.close(context)
+        finally:
+            with array.changed:
+                array.leaving -= 1
 
 
-def _drop_driver(array: _Array) -> None:
-    """A new generation begins: calls of the old one no longer count as running."""
-    array.driver = None
-    array.generation += 1
-    array.running = 0
+def _instances(isolation: str) -> Instances:
+    return Processes() if isolation == 'process' else Threads()
 
 
-def _log_out(driver: Any, context: RequestContext) -> None:
-    """An instance that was replaced is nobody's any more; its session at the array should not stay open."""
+def _configured_isolation() -> str:
+    """`[drivers] isolation`; `thread` where nobody has declared the options."""
     try:
-        calling.call(driver, 'delete_storage', context)
-    except Exception:       # third-party code, and nobody waits for it
-        LOG.debug('a replaced driver could not log out', exc_info=True)
+        return str(cfg.CONF.drivers.isolation)
+    except (cfg.NoSuchOptError, cfg.NoSuchGroupError):
+        return 'thread'
 
 
-def _settle(future: Future[Any], *, result: Any = None, error: BaseException | None = None) -> bool:
-    """Give the future its outcome unless it has one; whether this was the first."""
-    try:
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-    except InvalidStateError:       # somebody was faster
-        return False
-    return True
+def _thread(name: str, body: Callable[..., None], *args: Any) -> None:
+    threading.Thread(target=body, args=args, name=name, daemon=True).start()
 
 
 def _context_for(context: RequestContext | None, storage_id: str) -> RequestContext:
@@ -409,7 +412,3 @@ def _context_for(context: RequestContext | None, storage_id: str) -> RequestCont
     fresh = RequestContext.from_dict((context or get_admin_context()).to_dict())
     fresh.storage_id = storage_id
     return fresh
-
-
-def _stopping() -> exception.ServiceUnavailable:
-    return exception.ServiceUnavailable('the service is stopping; try again')

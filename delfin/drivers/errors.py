@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns whatever a driver raises into Delfin's exception family, with the text cleaned of secrets."""
+"""Turns whatever a driver raises into Delfin's exception family, with the text cleaned of secrets, and tells whether
+its session is worth anything after that.
+"""
 
 from __future__ import annotations
 
+import errno
+import http.client
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import paramiko
 import requests
@@ -34,14 +38,63 @@ _TABLE: tuple[tuple[type[BaseException], type[exception.DelfinException]], ...] 
 _TEXT_LIMIT = 2000
 
 
-def translate(error: BaseException, doing: str, mask: Callable[[str], str]) -> exception.DelfinException:
+class SessionLost(Exception):
+    """In place of an error that only another process has seen: the session is lost."""
+
+
+# After these a session is broken, expired or was never there. Not BadResponse and StorageBackendException: a device
+# that says no has understood us.
+_SESSION_LOST = (
+    exception.NotAuthorized, exception.InvalidCredential, exception.InvalidUsernameOrPassword,
+    exception.InvalidIpOrPort, exception.SSHException, exception.SSHConnectTimeout, exception.ConnectTimeout,
+    exception.HTTPConnectionTimeout, exception.SSLHandshakeFailed, SessionLost,
+    requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.ChunkedEncodingError,
+    paramiko.SSHException, paramiko.ssh_exception.NoValidConnectionsError,
+    http.client.ImproperConnectionState, http.client.IncompleteRead,
+    ConnectionError, TimeoutError, EOFError, ssl.SSLError,
+)
+_SOCKET_LOST = frozenset({errno.EBADF, errno.EPIPE, errno.ENOTCONN, errno.ESHUTDOWN, errno.EHOSTUNREACH,
+                          errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+_HTTP_LOGGED_OUT = frozenset({401, 403})
+_CHAIN_LIMIT = 10
+
+
+def session_lost(error: BaseException) -> bool:
+    """Whether the driver's session has to be reset before its next call.
+
+    Drivers often raise an error of their own while they handle the one that counts: both are looked at.
+    """
+    return any(_session_lost(link) for link in _chain(error))
+
+
+def _session_lost(error: BaseException) -> bool:
+    if isinstance(error, _SESSION_LOST):
+        return True
+    if isinstance(error, requests.exceptions.HTTPError):
+        return getattr(error.response, 'status_code', None) in _HTTP_LOGGED_OUT
+    # paramiko raises a plain OSError from a channel whose transport is gone.
+    return isinstance(error, OSError) and (
+        error.errno in _SOCKET_LOST or error.errno is None and printable(error) == 'Socket is closed')
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    for _ in range(_CHAIN_LIMIT):       # somebody may have tied it to a ring
+        if link is None:
+            return
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def translate(error: BaseException, doing: str, mask: Callable[[str], str],
+              limit: int = _TEXT_LIMIT) -> exception.DelfinException:
     """The error to raise instead of `error`, which happened while `doing` something ("list_volumes").
 
-    Raise it `from None`: the original may still carry secrets in its text.
+    Raise it `from None`: the original may still carry secrets in its text. The text is cut after `limit` characters.
     """
     if isinstance(error, exception.DelfinException):
-        return _cleaned(error, mask)
-    text = mask(printable(error))[:_TEXT_LIMIT]
+        return _cleaned(error, mask, limit)
+    text = mask(printable(error))[:limit]
     for known, ours in _TABLE:
         if isinstance(error, known):
             sentence = ours.msg_fmt.partition('{')[0].rstrip(' :.')
@@ -49,11 +102,11 @@ def translate(error: BaseException, doing: str, mask: Callable[[str], str]) -> e
     return exception.StorageBackendException(f'{doing} raised {type(error).__name__}: {text}'.rstrip(': '))
 
 
-def _cleaned(error: exception.DelfinException, mask: Callable[[str], str]) -> exception.DelfinException:
+def _cleaned(error: exception.DelfinException, mask: Callable[[str], str], limit: int) -> exception.DelfinException:
     """A new exception of the same meaning: traceback, cause and private constructors stay behind."""
     arguments = [mask(printable(argument)) for argument in getattr(error, 'error_args', ())]
     text = getattr(error, 'msg', None) or printable(error)
-    return _public(type(error))(*arguments, message=mask(printable(text))[:_TEXT_LIMIT])
+    return _public(type(error))(*arguments, message=mask(printable(text))[:limit])
 
 
 def _public(error_class: type[exception.DelfinException]) -> type[exception.DelfinException]:

@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     import oslo_messaging as messaging
     from oslo_messaging import opts as messaging_opts
 
-from delfin import exception
+from delfin import exception, failpoints
 from delfin.context import RequestContext, get_admin_context
 
 LOG = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ VERSION = '1.0'
 LOCAL = 'local'
 
 _CONNECT_SECONDS = 3
+_SIGN_OF_LIFE_SECONDS = 5       # so soon a call notices that the server it was meant for has died
 _EXCEPTIONS = ['delfin.exception']
 
 
@@ -146,20 +147,25 @@ class Client:
         self._topic = topic
         self._connection = connection
 
-    def call(self, context: RequestContext, method: str, *, timeout_seconds: float | None = None,
-             **kwargs: Any) -> Any:
-        """Call `method` on one of the topic's servers and return its answer; its `delfin.exception` is raised here."""
+    def call(self, context: RequestContext, method: str, *, server: str | None = None,
+             timeout_seconds: float | None = None, **kwargs: Any) -> Any:
+        """Call `method` on `server` (or one of the topic's) and return its answer; raises its `delfin.exception`."""
         if self._connection is not None:
             self._connection.require(self._client, timeout_seconds or _CONNECT_SECONDS)
-        client = self._client.prepare(timeout=timeout_seconds, retry=0) if timeout_seconds else (
-            self._client.prepare(retry=0))
+        options: dict[str, Any] = {'retry': 0}
+        if timeout_seconds:
+            options['timeout'] = timeout_seconds
+        if server is not None:
+            options |= {'server': server, 'call_monitor_timeout': _SIGN_OF_LIFE_SECONDS}
+        client = self._client.prepare(**options)
         try:
             return client.call(context, method, **kwargs)
         except exception.DelfinException:
             raise
         except messaging.MessagingTimeout:
             raise exception.ServiceUnavailable(
-                f'no answer from {self._topic} in time; is the service running?') from None
+                f'no answer from {self._topic}{" on " + server if server else ""} in time; is the service running?'
+            ) from None
         except messaging.RemoteError as error:
             raise self._bug(str(error.exc_type)) from None
         except messaging.MessagingException:
@@ -172,10 +178,12 @@ class Client:
 
     def ring(self, context: RequestContext, method: str, **kwargs: Any) -> None:
         """Wake all servers of the topic; never fails, since they also look by themselves."""
+        failpoints.hit('doorbell.before')
         try:
             if self._connection is not None:
                 self._connection.require(self._client, _CONNECT_SECONDS)
             self._client.prepare(fanout=True, retry=0).cast(context, method, **kwargs)
+            failpoints.hit('doorbell.after')
         except (messaging.MessagingException, exception.ServiceUnavailable):
             LOG.warning(
                 'the message broker cannot be reached; %s will find its work a little later', self._topic)

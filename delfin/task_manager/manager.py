@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from delfin.drivers.api import Door, Lane, Limits
 from delfin.drivers.manager import DriverManager, options_of
 from delfin.drivers.verify import verify_for
 from delfin.keyring import Keyring
-from delfin.kinds import KINDS
+from delfin.task_manager.membership import Membership
 from delfin.task_manager.sync.findings import Findings
 from delfin.task_manager.sync.inventory import Inventory, storage_values
 from delfin.task_manager.worker import Worker
@@ -44,9 +45,20 @@ class TaskManager:
         self._database = database
         self._keyring = keyring
         self._drivers = drivers
+        self.membership = Membership(conf, database, keyring.key_ids, self._arrays_moved)
         self.door = Door(drivers, self._load_access, limits=_limits(conf), masker=masker,
-                         verify=_verify(conf), on_quarantine=self._note_quarantine)
+                         verify=_verify(conf), on_quarantine=self._note_quarantine, admit=self.membership.admit)
         self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker))
+
+    def start(self) -> None:
+        """Join the other nodes and begin to work."""
+        self.membership.start()
+        self.worker.start()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Put work back, then leave."""
+        self.worker.stop(timeout_seconds)
+        self.membership.stop(timeout_seconds)
 
     # --- RPC ---
 
@@ -56,6 +68,7 @@ class TaskManager:
 
     def look_for_work(self, context: RequestContext) -> None:
         """The doorbell."""
+        self.membership.wake()
         self.worker.wake()
 
     def list_drivers(self, context: RequestContext) -> list[dict[str, Any]]:
@@ -76,9 +89,9 @@ class TaskManager:
                 seconds, self._conf.drivers.interactive_timeout_seconds)))
             values = storage_values(answer, Findings())
             sealed = self._seal(opened, storage_id, driver_class)
-            with self._database.write() as connection:
-                storages.insert(connection, storage_id, values, sealed)
-                runs.request(connection, storage_id, KINDS.names(), 'register')
+            with self._database.write('register') as connection:
+                storages.insert(connection, storage_id, values, sealed, self._conf.host)
+                runs.request(connection, storage_id, (), runs.REGISTER)
                 if engine.now(connection) >= until:
                     raise exception.DriverCallTimeout('register', storage_id, int(seconds), message=(
                         'the array answered too late for the client that registers it; nothing was stored'))
@@ -89,6 +102,7 @@ class TaskManager:
             raise
         LOG.info('storage %s registered: %s %s, serial number %s', storage_id, values['vendor'], values['model'],
                  values['serial_number'])
+        self.membership.took(storage_id)
         self.worker.wake()
 
     @_expected
@@ -123,8 +137,9 @@ class TaskManager:
             raise exception.StorageSerialNumberMismatch(message=(
                 f'The array answers with serial number {values["serial_number"]}, registered is {registered}; '
                 'nothing was changed.'))
-        with self._database.write() as connection:
+        with self._database.write('access') as connection:
             storages.require(connection, storage_id)
+            self.membership.still_holds(connection, storage_id)
             storages.set_access(connection, storage_id, self._seal(merged, storage_id, driver_class))
             if engine.now(connection) >= until:
                 raise exception.DriverCallTimeout('update_access_info', storage_id, '', message=(
@@ -166,6 +181,16 @@ class TaskManager:
         with self._database.read() as connection:
             sealed = storages.access(connection, storage_id)
         return access_info.unseal(sealed, storage_id, self._keyring)
+
+    def _arrays_moved(self, gained: Collection[str], lost: Collection[str]) -> None:
+        """The worker looks for what came; sessions to what went are closed, beside the thread that must go on beating.
+        """
+        if gained:
+            storages.end_quarantines(self._database, gained)        # of an owner that is no more
+            self.worker.wake()
+        for storage_id in lost:
+            threading.Thread(target=self.door.forget, args=(storage_id,), name=f'leave-{storage_id[:8]}',
+                             daemon=True).start()
 
     def _note_quarantine(self, storage_id: str, until: datetime | None) -> None:
         storages.set_quarantine(self._database, storage_id, until.astimezone(UTC) if until else None)

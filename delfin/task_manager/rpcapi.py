@@ -5,15 +5,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from delfin import rpc
+from delfin import exception, rpc
 from delfin.context import RequestContext
+from delfin.db import Database, ownership
 
 
 class TaskAPI:
-    """Client side of `delfin.task_manager.manager.TaskManager`."""
+    """Client side of `delfin.task_manager.manager.TaskManager`.
 
-    def __init__(self, transport: rpc.Rpc) -> None:
+    Calls that talk to an array go to the node that owns it, or that will own it; without one they are
+    `ServiceUnavailable`.
+    """
+
+    def __init__(self, transport: rpc.Rpc, database: Database) -> None:
         self._client = transport.client(rpc.TASK_TOPIC)
+        self._database = database
+
+    def _owner(self, storage_id: str) -> str:
+        with self._database.read() as connection:
+            node = ownership.owner(connection, storage_id)
+        if node is None:
+            raise exception.ServiceUnavailable(
+                f'no task service owns storage {storage_id} at the moment; try again in a few seconds')
+        return node
+
+    def _next_owner(self, storage_id: str) -> str:
+        with self._database.read() as connection:
+            node = ownership.chosen(storage_id, ownership.alive(connection))
+        if node is None:
+            raise exception.ServiceUnavailable('no task service is running; start delfin-task and try again')
+        return node
 
     def ping(self, context: RequestContext, timeout_seconds: float) -> dict[str, Any]:
         """Name and version of a task service; `ServiceUnavailable` when none answers in time."""
@@ -25,20 +46,23 @@ class TaskAPI:
 
         Nothing is stored after `deadline` (RFC 3339, the database's clock), when the caller has given up.
         """
-        self._client.call(context, 'register_storage', storage_id=storage_id, access=access, deadline=deadline)
+        self._client.call(context, 'register_storage', server=self._next_owner(storage_id), storage_id=storage_id,
+                          access=access, deadline=deadline)
 
     def probe_storage(self, context: RequestContext, storage_id: str, access: dict[str, Any]) -> dict[str, Any]:
         """What registering would find: the array's own columns, and `registered_as` if it is known. Stores nothing."""
-        return self._client.call(context, 'probe_storage', storage_id=storage_id, access=access)
+        return self._client.call(context, 'probe_storage', server=self._next_owner(storage_id), storage_id=storage_id,
+                                 access=access)
 
     def update_access_info(self, context: RequestContext, storage_id: str, access: dict[str, Any],
                            deadline: str) -> None:
         """Merge `access` (sealed) over what is stored, if the same array answers with it; see `register_storage`."""
-        self._client.call(context, 'update_access_info', storage_id=storage_id, access=access, deadline=deadline)
+        self._client.call(context, 'update_access_info', server=self._owner(storage_id), storage_id=storage_id,
+                          access=access, deadline=deadline)
 
     def get_capabilities(self, context: RequestContext, storage_id: str) -> dict[str, Any]:
         """The capabilities of a storage as its driver says them."""
-        return self._client.call(context, 'get_capabilities', storage_id=storage_id)
+        return self._client.call(context, 'get_capabilities', server=self._owner(storage_id), storage_id=storage_id)
 
     def get_driver(self, context: RequestContext, vendor: str, model: str) -> dict[str, Any]:
         """One declared driver with options and capabilities."""

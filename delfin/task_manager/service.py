@@ -12,7 +12,7 @@ from delfin.task_manager.manager import TaskManager
 
 
 class TaskService:
-    """RPC server and worker."""
+    """RPC server, worker, and membership among the other nodes."""
 
     name = 'task'
 
@@ -23,11 +23,11 @@ class TaskService:
 
     def start(self) -> None:
         """Take calls and work. Broken driver packages are reported beside that: importing them may take long."""
-        self.manager.worker.start()
+        self.manager.start()
         self._server.start()
         threading.Thread(target=self._drivers.report_problems, name='driver-report', daemon=True).start()
 
     def stop(self, timeout_seconds: float) -> None:
-        """Put work back, then let calls under way end."""
-        self.manager.worker.stop(timeout_seconds)
+        """Put work back, give the arrays to the others, then let calls under way end."""
+        self.manager.stop(timeout_seconds)
         self._server.stop()

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds work in the database and does it: due sync runs and storages to purge.
+"""Finds work in the database and does it: due sync runs of this node's arrays, and storages to purge.
 
 One thread looks (when the doorbell rings, when a run becomes due, and every few seconds anyway), a bounded pool works.
-Stopping puts unfinished runs back; a crash leaves them to their lease, or to the next start of the same node.
+Stopping puts unfinished runs back; what a crash leaves behind is taken up by whoever owns the array next.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -16,17 +17,20 @@ from typing import Any
 from oslo_config import cfg
 from sqlalchemy.exc import SQLAlchemyError
 
+from delfin import exception
 from delfin.context import RequestContext
-from delfin.db import Database, resources, runs, storages
+from delfin.db import Database, engine, resources, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door
 from delfin.kinds import KINDS
+from delfin.task_manager import schedule
 from delfin.task_manager.sync.inventory import Interrupted, Inventory
 
 LOG = logging.getLogger(__name__)
 
 _PURGE_ROWS = 2000
 _RETRY_SECONDS = 5.0        # pause after the database was away
+_BUG_SECONDS = 60.0         # pause before a run is tried again that met a bug of ours
 
 
 class Worker:
@@ -34,8 +38,8 @@ class Worker:
 
     def __init__(self, conf: cfg.ConfigOpts, database: Database, door: Door, inventory: Inventory) -> None:
         self._node = conf.host
-        self._poll_seconds = min(conf.sync.poll_interval_seconds, conf.sync.lease_seconds / 3)
-        self._lease_seconds = conf.sync.lease_seconds
+        self._poll_seconds = conf.sync.poll_interval_seconds
+        self._interval_seconds = conf.sync.interval_seconds
         self._confirm_delay_seconds = conf.sync.confirm_delay_seconds
         self._keep_runs = conf.sync.keep_runs
         self._slots = conf.sync.workers
@@ -51,11 +55,7 @@ class Worker:
         self._looker = threading.Thread(target=self._look, name='sync-looker', daemon=True)
 
     def start(self) -> None:
-        """Take up what an earlier life of this node left unfinished, then look for work."""
-        with self._database.write() as connection:
-            count = runs.put_back_all(connection, self._node)
-        if count:
-            LOG.info('%d sync runs that were under way when this node stopped are taken up again', count)
+        """Look for work, what an earlier life of this node left unfinished first of all."""
         self._looker.start()
 
     def wake(self) -> None:
@@ -74,8 +74,8 @@ class Worker:
             futures = [*self._claims, *self._purges]
         _, late = wait(futures, timeout=max(0.0, deadline - time.monotonic()))
         if late:
-            LOG.warning('%d pieces of work did not stop in time; their leases run out in %d s', len(late),
-                        self._lease_seconds)
+            LOG.warning('%d pieces of work did not stop in time and are left to the next owner of their arrays',
+                        len(late))
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     # --- looking ---
@@ -85,10 +85,11 @@ class Worker:
             self._bell.clear()
             pause = self._poll_seconds
             try:
+                self._plan()
                 self._take_runs()
                 self._take_purges()
                 with self._database.read() as connection:
-                    due = runs.seconds_to_next(connection)
+                    due = runs.seconds_to_next(connection, self._node)
                 if due is not None and self._free() > 0:
                     pause = min(pause, max(0.05, due))
             except SQLAlchemyError as error:
@@ -101,13 +102,26 @@ class Worker:
         with self._lock:
             return self._slots - len(self._claims)
 
+    def _plan(self) -> None:
+        """Ask for the syncs that nobody else asks for."""
+        with self._database.read() as connection:
+            moment = engine.now(connection)
+            due = [plan.storage_id for plan in runs.plans(connection, self._node) if schedule.is_due(
+                plan.storage_id, self._interval_seconds if plan.interval_seconds is None else plan.interval_seconds,
+                plan.last_run_at, moment)]
+        for storage_id in due:
+            with contextlib.suppress(exception.StorageIsSyncing), self._database.write('schedule') as connection:
+                runs.request(connection, storage_id, (), runs.SCHEDULE)
+
     def _take_runs(self) -> None:
         with self._lock:
-            held = list(self._claims.values())
-        free = self._slots - len(held)
-        with self._database.write() as connection:
-            runs.renew(connection, held, self._lease_seconds)
-            taken = runs.claim(connection, self._node, self._lease_seconds, free) if free > 0 else []
+            working = {claim.run_id for claim in self._claims.values()}
+        free = self._slots - len(working)
+        with self._database.write('claim') as connection:
+            forgotten = runs.put_back_forgotten(connection, self._node, working)
+            taken = runs.claim(connection, self._node, free) if free > 0 else []
+        if forgotten:
+            LOG.info('%d sync runs that this node had left unfinished are taken up again', forgotten)
         for claim in taken:
             with self._lock:
                 future = self._pool.submit(self._sync, claim)
@@ -116,7 +130,7 @@ class Worker:
 
     def _take_purges(self) -> None:
         with self._database.read() as connection:
-            hidden = storages.hidden(connection)
+            hidden = storages.hidden(connection, self._node)
         with self._lock:
             waiting = [storage_id for storage_id in hidden if storage_id not in self._purges.values()]
         for storage_id in waiting:
@@ -138,11 +152,11 @@ class Worker:
         RequestContext(is_admin=True, storage_id=claim.storage_id).update_store()
         try:
             withheld = self._inventory.run(claim)
-            with self._database.write() as connection:
+            with self._database.write('finish') as connection:
                 runs.guard(connection, claim)
                 state = runs.finish(connection, claim, self._keep_runs)
                 if withheld:
-                    runs.request(connection, claim.storage_id, withheld, 'confirm',
+                    runs.request(connection, claim.storage_id, withheld, runs.CONFIRM,
                                  delay_seconds=self._confirm_delay_seconds)
             LOG.info('sync run %d of storage %s: %s after %.1f s', claim.run_id, claim.storage_id, state,
                      time.monotonic() - started)
@@ -151,16 +165,17 @@ class Worker:
         except Interrupted as error:
             LOG.info('sync run %d of storage %s is put back: %s', claim.run_id, claim.storage_id, error)
             self._put_back(claim)
-        except Exception:       # a worker must survive; the lease gives the run to the next taker
+        except Exception:       # a worker must survive
             LOG.exception('sync run %d of storage %s stopped; it is taken up again in %d s', claim.run_id,
-                          claim.storage_id, self._lease_seconds)
+                          claim.storage_id, _BUG_SECONDS)
+            self._put_back(claim, _BUG_SECONDS)
 
-    def _put_back(self, claim: Claim) -> None:
+    def _put_back(self, claim: Claim, delay_seconds: float = 0) -> None:
         try:
-            with self._database.write() as connection:
-                runs.put_back(connection, claim)
+            with self._database.write('put-back') as connection:
+                runs.put_back(connection, claim, delay_seconds)
         except SQLAlchemyError as error:
-            LOG.warning('sync run %d could not be put back and waits for its lease to run out: %s', claim.run_id,
+            LOG.warning('sync run %d could not be put back and is found again later: %s', claim.run_id,
                         _one_line(error))
 
     def _purge(self, storage_id: str) -> None:
@@ -170,11 +185,11 @@ class Worker:
             self._door.forget(storage_id)
             for spec in [table for kind in KINDS for table in reversed(kind.tables)]:
                 while not self._stopping.is_set():
-                    with self._database.write() as connection:
+                    with self._database.write('purge') as connection:
                         if not resources.delete_some(connection, spec, storage_id, _PURGE_ROWS):
                             break
             if not self._stopping.is_set():
-                with self._database.write() as connection:
+                with self._database.write('purged') as connection:
                     storages.purge(connection, storage_id)
                 LOG.info('storage %s is removed', storage_id)
         except SQLAlchemyError as error:

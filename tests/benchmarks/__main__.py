@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delfin's speed against floors that are measured in the same run.
 
-    python -m tests.benchmarks [--engines sqlite,postgresql,mariadb] [--rounds 40] [--write]
+    python -m tests.benchmarks [--engines sqlite,postgresql,mariadb] [--only lists,single] [--rounds 40] [--write]
 
 Milliseconds depend on the machine, ratios hardly do. Each comparison therefore measures Delfin and its floor in turns,
 on the same data and connection pool, and gives medians and their ratio:
@@ -10,6 +10,9 @@ on the same data and connection pool, and gives medians and their ratio:
 2. *A late page*: the last 1,000 of 100,000 volumes by marker against the first 1,000, also of one storage (`lists`).
 3. *One object* of SQLite over HTTP from a real `delfin-all`, against an application of WebOb and Routes that does
    nothing, on the same server (`single`).
+4. *Syncs* of up to 100,000 volumes against plain inserts of the same rows (`sync`), and their memory (`memory`).
+5. *Many arrays* that take their time, in a real `delfin-all` (`arrays`).
+6. *Readers* beside a sync of 100,000 volumes, in a real `delfin-all` (`readers`).
 
 `--write` puts the figures into `docs/benchmarks.md`. The engines are private ones (`tests.engines`) and have the
 settings of the tests; the figures are of reading, which these settings do not change. Nothing here is a test: no test
@@ -21,39 +24,68 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks import lists, report, single
+from tests.benchmarks import arrays, lists, memory, readers, report, single, sync
 from tests.benchmarks.databases import ENGINES, filled
-from tests.benchmarks.measure import Comparison
+from tests.benchmarks.measure import Comparison, Figure
+
+PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers')
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog='python -m tests.benchmarks', description=(__doc__ or '').splitlines()[0])
     parser.add_argument('--engines', default=','.join(ENGINES), help='which databases, separated by commas')
+    parser.add_argument('--only', default=','.join(PARTS), help=f'which parts, separated by commas: {", ".join(PARTS)}')
     parser.add_argument('--rounds', type=int, default=40, help='how often each list is asked for')
     parser.add_argument('--write', action='store_true', help=f'put the figures into {report.DOCUMENT.name}')
     arguments = parser.parse_args()
-    engines = arguments.engines.split(',')
-    unknown = sorted(set(engines) - set(ENGINES))
-    if unknown:
-        parser.error(f'unknown engine {", ".join(unknown)}; there are {", ".join(ENGINES)}')
-    comparisons: list[Comparison] = []
+    engines = _chosen(parser, 'engine', arguments.engines, ENGINES)
+    parts = _chosen(parser, 'part', arguments.only, PARTS)
+    if arguments.write and len(parts) < len(PARTS):
+        parser.error('--write takes the figures of all parts')
     with tempfile.TemporaryDirectory(prefix='delfin-benchmarks-') as folder:
-        with lists.service_parts(Path(folder)) as parts:
-            for engine in engines:
-                _say(f'{engine}: filling')
-                with filled(engine, Path(folder)) as stored:
-                    _say(f'{engine}: lists')
-                    comparisons += lists.measure(parts, stored, arguments.rounds)
-        if 'sqlite' in engines:
-            _say('one object over HTTP')
-            comparisons += single.measure(Path(folder), arguments.rounds)
-    print(report.table(comparisons))
+        comparisons, figures = _measure(Path(folder), engines, parts, arguments.rounds)
+    print(report.text(comparisons, figures))
     if arguments.write:
-        report.write(comparisons)
+        report.write(comparisons, figures)
         _say(f'written to {report.DOCUMENT}')
+
+
+def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str],
+             rounds: int) -> tuple[list[Comparison], list[Figure]]:
+    comparisons: list[Comparison] = []
+    figures: list[Figure] = []
+    if 'lists' in parts:
+        with lists.service_parts(folder) as service_parts:
+            for engine in engines:
+                _say(f'{engine}: lists')
+                with filled(engine, folder) as stored:
+                    comparisons += lists.measure(service_parts, stored, rounds)
+    if 'single' in parts and 'sqlite' in engines:
+        _say('one object over HTTP')
+        comparisons += single.measure(folder, rounds)
+    if 'sync' in parts:
+        for engine in (engine for engine in sync.ENGINES if engine in engines):
+            compared, growth = sync.measure(engine, folder, _say)
+            comparisons += compared
+            figures += growth
+    if 'sqlite' in engines:
+        for part, figures_of in (('memory', memory.measure), ('arrays', arrays.measure), ('readers', readers.measure)):
+            if part in parts:
+                _say(part)
+                figures += figures_of(folder)
+    return comparisons, figures
+
+
+def _chosen(parser: argparse.ArgumentParser, what: str, given: str, known: Sequence[str]) -> list[str]:
+    chosen = given.split(',')
+    unknown = sorted(set(chosen) - set(known))
+    if unknown:
+        parser.error(f'unknown {what} {", ".join(unknown)}; there are {", ".join(known)}')
+    return chosen
 
 
 def _say(text: str) -> None:

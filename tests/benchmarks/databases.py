@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,17 +36,24 @@ class Stored:
 
 
 @contextlib.contextmanager
-def filled(engine: str, folder: Path) -> Iterator[Stored]:
-    """A fresh database with the volumes, on a private server if the engine is one."""
+def fresh(engine: str, folder: Path) -> Iterator[Database]:
+    """A database with the tables and nothing in them, on a private server if the engine is one."""
     with contextlib.ExitStack() as stack:
         if engine == 'sqlite':
-            url = f'sqlite:///{folder}/benchmark.sqlite'
+            url = f'sqlite:///{stack.enter_context(tempfile.TemporaryDirectory(dir=folder))}/benchmark.sqlite'
         else:
             server: DatabaseEngine = stack.enter_context({'postgresql': PostgreSQL, 'mariadb': MariaDB}[engine]())
             url = stack.enter_context(server.database())
         database = Database(url)
         stack.callback(database.close)
         Schema(database).upgrade()
+        yield database
+
+
+@contextlib.contextmanager
+def filled(engine: str, folder: Path) -> Iterator[Stored]:
+    """A fresh database with the volumes."""
+    with fresh(engine, folder) as database:
         yield Stored(engine, database, fill(database))
 
 
@@ -57,7 +65,8 @@ def fill(database: Database) -> str:
                         {'vendor': 'fake_storage', 'model': 'fake_driver'})
     for start in range(0, ROWS, _TRANSACTION):
         with database.write() as connection:
-            rows = [_volume(number) for number in range(start, min(start + _TRANSACTION, ROWS))]
+            rows = [{**volume(number), 'fingerprint': number.to_bytes(16, 'big')}
+                    for number in range(start, min(start + _TRANSACTION, ROWS))]
             resources.insert(connection, VOLUMES.table, storage_id, rows)
     with database.write() as connection:
         freshness.note(connection, storage_id, VOLUMES.name)
@@ -67,12 +76,12 @@ def fill(database: Database) -> str:
     return storage_id
 
 
-def _volume(number: int) -> dict[str, Any]:
+def volume(number: int) -> dict[str, Any]:
+    """A volume as a driver answers it, every column of the kind named."""
     used = number % 50 * _GIB
     return {
         'native_volume_id': f'{number:x}', 'name': f'lun_oracle_{number:06}', 'description': 'made by a script',
         'type': 'thin' if number % 3 else 'thick', 'status': 'available',
         'native_storage_pool_id': f'pool-{number % 12}', 'wwn': f'6000144000000010f07a{number:012x}',
         'total_capacity': 100 * _GIB, 'used_capacity': used, 'free_capacity': 100 * _GIB - used,
-        'compressed': number % 2 == 0, 'deduplicated': False, 'extra': None,
-        'fingerprint': number.to_bytes(16, 'big')}
+        'compressed': number % 2 == 0, 'deduplicated': False, 'extra': None}

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _WARM_UP = 3
@@ -23,10 +24,30 @@ class Comparison:
     target: float
     parts: Mapping[str, float] = field(default_factory=dict)
 
+    title: str = 'the list'         # what the parts are parts of
+
     @property
     def ratio(self) -> float:
         """How many times the floor."""
         return self.delfin / self.floor
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number against a limit of its own. `basis` says what the limit is made of, or what lies behind the number."""
+
+    what: str
+    engine: str
+    measured: float
+    unit: str
+    limit: float
+    basis: str = ''
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest of the values that so many percent do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def medians(calls: Mapping[str, Callable[[], object]], rounds: int, block: int = 1) -> dict[str, float]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from delfin.version import version_string
-from tests.benchmarks.measure import Comparison
+from tests.benchmarks.measure import Comparison, Figure
 from tests.engines import MariaDB, PostgreSQL
 from tests.engines.base import EngineError
 
@@ -23,25 +23,31 @@ _BEGIN = '<!-- written by python -m tests.benchmarks --write: begin -->'
 _END = '<!-- end -->'
 _LIBRARIES = ('SQLAlchemy', 'psycopg', 'PyMySQL', 'orjson', 'WebOb', 'Routes', 'waitress')
 _HEAD = ('what', 'engine', 'against', 'floor ms', 'Delfin ms', 'ratio', 'target', '')
+_FIGURE_HEAD = ('what', 'engine', 'measured', 'limit', '', 'basis')
 
 
-def table(comparisons: Iterable[Comparison]) -> str:
+def text(comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> str:
     """Lines for a terminal."""
-    rows = [_HEAD, *map(_cells, comparisons)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    tables = [(_HEAD, [*map(_cells, comparisons)]), (_FIGURE_HEAD, [*map(_figure_cells, figures)])]
+    blocks = [_aligned([head, *rows]) for head, rows in tables if rows]
+    return '\n\n'.join([*blocks, *filter(None, ['\n'.join(_distances(comparisons))])])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
                      for row in rows)
 
 
-def write(comparisons: Sequence[Comparison]) -> None:
+def write(comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> None:
     """Replace the marked section of the document."""
     text = DOCUMENT.read_text(encoding='utf-8')
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise SystemExit(f'{DOCUMENT} has no lines "{_BEGIN}" and "{_END}"')
-    section = '\n'.join(['', *_facts(), '', *_markdown(_HEAD, map(_cells, comparisons)), '', *_distances(comparisons),
-                         ''])
+    section = '\n'.join(['', *_facts(), '', *_markdown(_HEAD, map(_cells, comparisons)), '',
+                         *_figures(figures), *_distances(comparisons)])
     DOCUMENT.write_text(f'{before}{begin}{section}{end}{after}', encoding='utf-8')
 
 
@@ -58,16 +64,33 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
         yield f'| {" | ".join(row)} |'
 
 
+def _figure_cells(figure: Figure) -> tuple[str, ...]:
+    met = 'met' if figure.measured <= figure.limit else 'missed'
+    return (figure.what, figure.engine, f'{figure.measured:,.4g} {figure.unit}', f'≤ {figure.limit:,.4g}', met,
+            figure.basis)
+
+
+def _figures(figures: Sequence[Figure]) -> Iterator[str]:
+    if figures:
+        yield from _markdown(_FIGURE_HEAD, map(_figure_cells, figures))
+        yield ''
+
+
 def _distances(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """Where the time of those goes whose parts were measured."""
-    split = [comparison for comparison in comparisons if comparison.parts]
-    if split:
-        yield "Where Delfin's time for the list goes, in milliseconds:"
+    for title in dict.fromkeys(comparison.title for comparison in comparisons if comparison.parts):
+        split = [comparison for comparison in comparisons if comparison.parts and comparison.title == title]
+        yield f"Where Delfin's time for {title} goes, in milliseconds:"
         yield ''
-        names = tuple(split[0].parts)
+        names = tuple(dict.fromkeys(name for comparison in split for name in comparison.parts))
         yield from _markdown(('engine', *names, 'above the floor'), (
-            (comparison.engine, *(f'{comparison.parts[name]:.2f}' for name in names),
+            (comparison.engine, *(_part(comparison, name) for name in names),
              f'{comparison.delfin - comparison.floor:.2f}') for comparison in split))
+        yield ''
+
+
+def _part(comparison: Comparison, name: str) -> str:
+    return f'{comparison.parts[name]:.2f}' if name in comparison.parts else ''
 
 
 # --- the machine and what runs on it ---

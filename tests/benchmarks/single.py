@@ -102,7 +102,7 @@ class EmptyServer:
 
 def measure(folder: Path, rounds: int) -> list[Comparison]:
     """A volume and its storage, each against nothing."""
-    site = Site(folder / 'site')
+    site = Site(folder / 'site', sync={'interval_seconds': 0})        # nothing runs beside it
     database = Database(site.database)
     storage_id = fill(database)
     with database.read() as connection:

@@ -19,7 +19,7 @@ from paste import deploy
 from delfin import exception
 from delfin.api.backend import BACKEND, Backend
 from delfin.common.masking import Masker
-from delfin.db import Database, lists, resources, runs, storages
+from delfin.db import Database, lists, ownership, resources, runs, storages
 from delfin.db.runs import Claim
 from delfin.db.schema import Schema
 from delfin.drivers.driver import StorageDriver
@@ -40,19 +40,27 @@ def add_storage(database: Database, serial_number: str = 'SN-1', **access: Any) 
     storage_id = str(uuid.uuid4())
     with database.write() as connection:
         storages.insert(connection, storage_id, {'name': 'array', 'serial_number': serial_number},
-                        {'vendor': 'fake_storage', 'model': 'fake_driver', **access})
+                        {'vendor': 'fake_storage', 'model': 'fake_driver', **access}, 'node-1')
     return storage_id
 
 
 def take_run(database: Database, storage_id: str, kinds: tuple[str, ...] = ('volumes',), *, node: str = 'node-1',
              force: bool = False) -> Claim:
-    """Ask for a sync run and claim it."""
+    """Ask for a sync run and claim it, as the owner of the array."""
+    give(database, storage_id, node)
     with database.write() as connection:
         runs.request(connection, storage_id, kinds, 'test', force=force)
     with database.write() as connection:
-        taken = runs.claim(connection, node, 30, 1)
+        taken = runs.claim(connection, node, 1)
     assert [claim.storage_id for claim in taken] == [storage_id], 'the run is not due'
     return taken[0]
+
+
+def give(database: Database, storage_id: str, node: str) -> None:
+    """Make a node the owner of an array, unless it is."""
+    with database.write() as connection:
+        ownership.give(connection, {held: node for held in ownership.all_held(connection)
+                                    if held.storage_id == storage_id and held.node != node})
 
 
 def add_rows(database: Database, storage_id: str, kind: str, rows: Sequence[Mapping[str, Any]],
@@ -140,6 +148,10 @@ class ScriptedDoor:
     def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
         self.answers: dict[str, Any] = {'get_storage': {'serial_number': 'SN-1'}, **(answers or {})}
         self.calls: list[str] = []
+
+    @contextlib.contextmanager
+    def answer(self, storage_id: str, method: str, *args: Any, lane: Any, **kwargs: Any) -> Iterator[Any]:
+        yield self.call(storage_id, method, *args, lane=lane, **kwargs)
 
     def call(self, storage_id: str, method: str, *args: Any, lane: Any, **kwargs: Any) -> Any:
         self.calls.append(method)

@@ -45,7 +45,8 @@ ALL_OPTIONS = [(group, opt) for group, opts in config.GROUPS.items() for opt in 
     ('[api]\nport = http', '[api] port: '), ('[api]\nport = 70000', '[api] port: '),
     ('[api]\nthreads = 0', '[api] threads: '), ('[api]\nhost = not a host!', '[api] host: '),
     ('[rpc]\ntimeout_seconds = soon', '[rpc] timeout_seconds: '),
-    ('[sync]\nlease_seconds = 1', '[sync] lease_seconds: '),
+    ('[cluster]\nlease_seconds = 0', '[cluster] lease_seconds: '),
+    ('[sync]\ninterval_seconds = -1', '[sync] interval_seconds: '),
     ('[DEFAULT]\nshutdown_timeout_seconds = 5s', '[DEFAULT] shutdown_timeout_seconds: ')])
 def test_a_bad_value_is_one_line_with_group_and_option(load, text, message):
     assert complaint(load, text).startswith(f'configuration: {message}')
@@ -97,6 +98,7 @@ def test_a_failure_is_printed_in_one_line_with_the_programs_name(capsys):
 
 @pytest.mark.parametrize(('text', 'unknown'), [
     ('[api]\nprot = 1', ['[api] prot']), ('[database]\nconection = x\n[rpc]\nthreads = 2', ['[database] conection']),
+    ('[sync]\nlease_seconds = 30', ['[sync] lease_seconds']),       # of an earlier version
     ('[api]\nport = 1', []), ('[oslo_messaging_rabbit]\nanything = 1', []), ('[DEFAULT]\ndebug = true', [])])
 def test_a_typo_in_our_groups_is_found(load, text, unknown):
     assert config.unknown_options(load(text)) == unknown
@@ -133,9 +135,15 @@ def test_the_api_waits_longer_for_an_answer_than_the_task_service_for_the_array(
     assert conf.rpc.timeout_seconds > conf.drivers.interactive_timeout_seconds
 
 
-def test_a_lease_outlives_several_looks(load):
+def test_a_lease_outlives_several_heartbeats(load):
     conf = load()
-    assert conf.sync.lease_seconds >= 3 * conf.sync.poll_interval_seconds
+    assert conf.cluster.lease_seconds >= 3 * conf.cluster.heartbeat_seconds
+
+
+def test_arrays_of_a_dead_node_have_another_one_within_ten_seconds(load):
+    """Its lease runs out, and then the others look at their next heartbeat."""
+    conf = load()
+    assert conf.cluster.lease_seconds + conf.cluster.heartbeat_seconds <= 10
 
 
 def test_the_second_look_at_a_short_answer_comes_within_a_minute(load):
@@ -173,7 +181,7 @@ def test_every_option_has_help_for_the_operator(group, opt):
 
 @pytest.mark.parametrize(('group', 'opt'), ALL_OPTIONS, ids=lambda value: getattr(value, 'name', value))
 def test_every_number_has_bounds(group, opt):
-    if isinstance(opt, cfg.IntOpt):
+    if isinstance(opt, cfg.IntOpt | cfg.FloatOpt):
         assert opt.type.min is not None and opt.type.max is not None
         assert opt.type.min <= opt.default <= opt.type.max
 
@@ -181,7 +189,7 @@ def test_every_number_has_bounds(group, opt):
 def test_times_and_sizes_say_their_unit():
     plain = {'threads', 'workers', 'port', 'max_limit', 'pool_size', 'keep_runs'}      # counts
     assert all(opt.name in plain or opt.name.endswith(('_seconds', '_kb', '_mb'))
-               for _, opt in ALL_OPTIONS if isinstance(opt, cfg.IntOpt))
+               for _, opt in ALL_OPTIONS if isinstance(opt, cfg.IntOpt | cfg.FloatOpt))
 
 
 def test_declaring_the_options_twice_is_harmless():

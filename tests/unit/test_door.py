@@ -14,6 +14,7 @@ from delfin.common.masking import MASK, Masker
 from delfin.context import RequestContext
 from delfin.drivers import api
 from delfin.drivers.api import Door, Lane, Limits
+from delfin.drivers.streaming import Handover
 from tests.unit.support import PATIENCE_SECONDS, Drivers, MinimalDriver, in_thread, make_driver, until
 
 ID = 'storage-1'
@@ -51,7 +52,7 @@ class Clock:
 class House:
     """A door, what it told of quarantines, and the drivers that were built."""
 
-    def __init__(self, driver_class, limits, load_access=lambda storage_id: ACCESS, **options):
+    def __init__(self, driver_class, limits, load_access=lambda storage_id: ACCESS, clock=time, **options):
         self.told = []
         self.built = built = []
 
@@ -61,7 +62,7 @@ class House:
                 super().__init__(**kwargs)
 
         self.masker = Masker()
-        self.door = Door(Drivers(Counted), load_access, limits=limits, masker=self.masker,
+        self.door = Door(Drivers(Counted), load_access, limits=limits, masker=self.masker, clock=clock.monotonic,
                          on_quarantine=lambda storage_id, until: self.told.append((storage_id, until)), **options)
 
     def call(self, method='list_volumes', lane=Lane.BULK, storage_id=ID, **kwargs):
@@ -81,10 +82,8 @@ class House:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(api, 'time', clock)
-    return clock
+def clock():
+    return Clock()
 
 
 @pytest.fixture
@@ -96,16 +95,16 @@ def hanging():
 
 
 @pytest.fixture
-def house():
+def house(clock):
     """`house(list_volumes=…)`: a house whose driver has these methods."""
     def make(base=MinimalDriver, limits=None, load_access=lambda storage_id: ACCESS, **members):
         limits = limits or Limits(*[PATIENCE_SECONDS] * 3)
-        return House(make_driver(base, **members), limits, load_access)
+        return House(make_driver(base, **members), limits, load_access, clock)
     return make
 
 
 @pytest.fixture
-def stuck(house, hanging, clock):
+def stuck(house, hanging):
     """A house whose `list_volumes` hangs; `get_storage` works."""
     return house(list_volumes=hanging.method)
 
@@ -610,21 +609,20 @@ def test_after_a_return_the_pauses_start_small_again(stuck, hanging, clock):
 
 def test_a_call_that_returns_at_the_very_moment_of_its_deadline_is_not_counted(stuck, hanging, monkeypatch):
     """It returns between the verdict and the count: what has returned may not quarantine the array for ever."""
-    real = api._settle
+    real = Handover.give_up
 
     def join(seconds):
         for thread in threading.enumerate():
             if thread.name.startswith('driver-list_volumes'):
                 thread.join(seconds)
 
-    def settle(future, **outcome):
-        first = real(future, **outcome)
-        if first and isinstance(outcome.get('error'), exception.DriverCallTimeout):
-            hanging.release.set()
-            join(0.2)       # it cannot end if the verdict holds a lock; so much the better
-        return first
+    def give_up(handover, error):
+        given_up = real(handover, error)
+        hanging.release.set()
+        join(0.2)       # it cannot end if the verdict holds a lock; so much the better
+        return given_up
     with monkeypatch.context() as patch:
-        patch.setattr(api, '_settle', settle)
+        patch.setattr(Handover, 'give_up', give_up)
         stuck.hang()
     join(PATIENCE_SECONDS)
     hanging.release.clear()

@@ -13,8 +13,9 @@ from delfin.db import runs, storages
 from delfin.db.runs import RunLost
 from delfin.kinds import KINDS
 from delfin.task_manager.sync import inventory
+from delfin.task_manager.sync.engine import TRANSACTION_ROWS
 from delfin.task_manager.sync.inventory import Interrupted, Inventory
-from tests.unit.support import ScriptedDoor, Unprintable, masker_for, recorded_writes, rows_of, take_run
+from tests.unit.support import ScriptedDoor, Unprintable, give, masker_for, recorded_writes, rows_of, take_run
 
 
 def volumes(*native_ids):
@@ -53,7 +54,11 @@ class Site:
         with self.database.read() as connection:
             row = storages.get(connection, self.storage_id)
         # Without what is derived from the record of syncs.
-        return {name: value for name, value in row.items() if not name.startswith('last_')}
+        return {name: value for name, value in row.items() if not name.startswith(('last_', 'failed_'))}
+
+    def failed_kinds(self):
+        with self.database.read() as connection:
+            return storages.get(connection, self.storage_id)['failed_kinds']
 
 
 @pytest.fixture
@@ -103,6 +108,38 @@ def test_groups_and_their_pairs_are_stored(site):
     record = site.sync('port_groups')
     assert (record['port_groups']['seen'],
             rows_of(site.database, 'port_groups', site.storage_id)['g1']['ports']) == (1, ['p1'])
+
+
+def test_groups_and_pairs_that_are_yielded_are_stored(site):
+    site.door.answers['list_port_groups'] = lambda: {
+        'port_groups': ({'native_port_group_id': name} for name in ('g1', 'g2')),
+        'port_grp_port_rels': ({'native_port_group_id': 'g1', 'native_port_id': name} for name in ('p1', 'p2'))}
+    record = site.sync('port_groups')
+    assert record['port_groups']['created'] == 2
+    assert rows_of(site.database, 'port_groups', site.storage_id)['g1']['ports'] == ['p1', 'p2']
+
+
+def test_an_unchanged_array_costs_no_resource_row(site):
+    site.door.answers |= {'list_volumes': volumes('a', 'b'), 'list_disks': [{'native_disk_id': 'd'}]}
+    site.sync('volumes', 'disks')
+    with recorded_writes(site.database) as writes:
+        record = site.sync('volumes', 'disks')
+    assert (record['volumes']['unchanged'], record['disks']['unchanged']) == (2, 1)
+    tables = {statement.replace('INTO ', '').replace('FROM ', '').split()[1] for statement in writes}
+    assert tables == {'ownership', 'sync_runs', 'sync_run_kinds', 'sync_freshness', 'sync_failures'}
+
+
+def test_a_long_listing_shows_how_far_it_has_come(site):
+    seen = []
+
+    def list_volumes():
+        for portion in range(3):
+            seen.append({name: site.record()['volumes'][name] for name in ('state', 'seen', 'created')})
+            yield from volumes(*(f'{portion}-{number}' for number in range(TRANSACTION_ROWS)))
+    site.door.answers['list_volumes'] = list_volumes
+    site.sync('volumes')
+    assert seen == [{'state': 'running', 'seen': count, 'created': count}
+                    for count in (0, TRANSACTION_ROWS, 2 * TRANSACTION_ROWS)]
 
 
 @pytest.mark.parametrize('answer', [None, [], (), set(), frozenset()], ids=repr)
@@ -159,6 +196,44 @@ def test_a_failing_kind_keeps_its_rows(site):
     site.door.answers['list_volumes'] = exception.StorageBackendException('busy')
     site.sync('volumes')
     assert site.rows() == {'a', 'b'}
+
+
+def test_a_listing_that_breaks_off_keeps_what_came_and_what_was_there(site):
+    site.door.answers['list_volumes'] = volumes('a', 'b')
+    site.sync('volumes')
+
+    def broken():
+        yield from volumes(*(f'new{number}' for number in range(TRANSACTION_ROWS)))
+        raise exception.StorageBackendException('connection reset')
+    site.door.answers['list_volumes'] = broken
+    record = site.sync('volumes')
+    assert (record['run'], record['volumes']['state'], record['volumes']['created'], record['volumes']['deleted']) == (
+        'failed', 'failed', TRANSACTION_ROWS, 0)
+    assert {'a', 'b'} <= set(rows_of(site.database, 'volumes', site.storage_id, native_volume_id='a')) | set(
+        rows_of(site.database, 'volumes', site.storage_id, native_volume_id='b'))
+
+
+def test_a_listing_that_breaks_off_does_not_count_as_seen(site):
+    """`last_seen_at` of its rows stays what it was."""
+    site.door.answers['list_volumes'] = volumes('a')
+    site.sync('volumes')
+    before = rows_of(site.database, 'volumes', site.storage_id)['a']['last_seen_at']
+
+    def broken():
+        yield from volumes('a')
+        raise exception.StorageBackendException('connection reset')
+    site.door.answers['list_volumes'] = broken
+    site.sync('volumes')
+    assert rows_of(site.database, 'volumes', site.storage_id)['a']['last_seen_at'] == before
+
+
+def test_failed_kinds_are_remembered_until_they_succeed(site):
+    seen = []
+    for answer in (exception.StorageBackendException('busy'), volumes('a')):
+        site.door.answers['list_volumes'] = answer
+        site.sync('volumes')
+        seen.append(site.failed_kinds())
+    assert seen == ['volumes', None]
 
 
 def test_a_storage_that_cannot_describe_itself_is_still_inventoried(site):
@@ -389,8 +464,11 @@ def test_an_interrupted_run_goes_on_where_it_was(site):
         runs.put_back(connection, taken)
     site.door.answers['list_volumes'] = volumes('a')
     site.door.calls.clear()
-    record = site.sync()
-    assert (site.door.calls, record['run'], site.rows()) == (['list_volumes'], 'done', {'a'})
+    with site.database.write() as connection:
+        (again,) = runs.claim(connection, 'node-1', 1)
+    site.work(again)
+    assert (site.door.calls, states(site.record(), 'storage', 'storage_pools', 'volumes'), site.rows()) == (
+        ['list_volumes'], ['done'] * 3, {'a'})
 
 
 BROKEN = DBAPIError('SELECT 1', {}, Exception('gone'), connection_invalidated=True)
@@ -399,14 +477,14 @@ BROKEN = DBAPIError('SELECT 1', {}, Exception('gone'), connection_invalidated=Tr
 @pytest.mark.parametrize('error', [
     OperationalError('SELECT 1', {}, Exception('gone')), InterfaceError('SELECT 1', {}, Exception('gone')), BROKEN,
     PoolTimeoutError('QueuePool limit')], ids=['operational', 'interface', 'invalidated', 'pool'])
-@pytest.mark.parametrize('place', ['resources.stored', 'runs.guard'])
+@pytest.mark.parametrize('place', ['resources.stored', 'resources.insert', 'runs.guard', 'runs.pending_kinds'])
 def test_a_database_that_is_away_interrupts_the_run_and_is_nobodys_failure(site, monkeypatch, error, place):
     site.door.answers['list_volumes'] = volumes('a')
     taken = take_run(site.database, site.storage_id, ('volumes',))
 
     def away(*args, **kwargs):
         raise error
-    monkeypatch.setattr(f'delfin.task_manager.sync.inventory.{place}', away)
+    monkeypatch.setattr(f'delfin.db.{place}', away)
     with pytest.raises(Interrupted):
         site.work(taken)
 
@@ -425,17 +503,47 @@ def test_a_bug_of_ours_fails_the_kind_and_does_not_show_its_text(site, monkeypat
     assert record['volumes']['error'] == 'internal error; see the log of the task service'
 
 
-def test_a_run_that_was_taken_over_stops_and_leaves_no_rows(site):
-    taken = take_run(site.database, site.storage_id, ('volumes',))
+def test_a_sync_whose_array_went_to_another_node_stops_and_leaves_no_rows(site):
+    taken = take_run(site.database, site.storage_id, ('volumes', 'disks'))
 
     def list_volumes():
-        with site.database.write() as connection:
-            connection.execute(sa.text('UPDATE sync_runs SET epoch = epoch + 1'))
+        give(site.database, site.storage_id, 'node-2')
         return volumes('a')
     site.door.answers['list_volumes'] = list_volumes
     with pytest.raises(RunLost):
         site.work(taken)
-    assert site.rows() == set()
+    assert (site.rows(), site.door.calls) == (set(), ['get_storage', 'list_volumes'])
+
+
+def test_a_sync_whose_array_goes_to_another_node_between_two_portions_stops_there(site):
+    """What the next owner writes is not mixed with what we still had to say."""
+    taken = take_run(site.database, site.storage_id, ('volumes',))
+
+    def list_volumes():
+        yield from volumes(*(f'a{number}' for number in range(TRANSACTION_ROWS)))
+        give(site.database, site.storage_id, 'node-2')
+        yield from volumes(*(f'b{number}' for number in range(TRANSACTION_ROWS)))
+        raise AssertionError('nobody wants to know any more')
+    site.door.answers['list_volumes'] = list_volumes
+    with pytest.raises(RunLost):
+        site.work(taken)
+    with site.database.read() as connection:
+        assert connection.execute(sa.text(
+            "SELECT count(*), sum(native_volume_id LIKE 'b%') FROM volumes")).one() == (TRANSACTION_ROWS, 0)
+
+
+def test_a_sync_whose_array_goes_to_another_node_before_the_deletion_deletes_nothing(site):
+    site.door.answers['list_volumes'] = volumes('a', 'b')
+    site.sync('volumes')
+    taken = take_run(site.database, site.storage_id, ('volumes',))
+
+    def list_volumes():
+        yield from volumes('a')
+        give(site.database, site.storage_id, 'node-2')
+    site.door.answers['list_volumes'] = list_volumes
+    with pytest.raises(RunLost):
+        site.work(taken)
+    assert site.rows() == {'a', 'b'}
 
 
 def test_a_storage_that_is_deleted_while_it_answers_gets_no_rows(site):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The body of a registration: its normal form, its rules, and that no error quotes what it holds."""
+"""Bodies of requests: a registration's normal form, their rules, and that no error quotes what they hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delfin import exception
-from delfin.api.schemas.storages import registration
+from delfin.api.schemas.storages import labels, registration, sync_request
+from delfin.kinds import KINDS
 
 SECRET = 'correct-horse-battery'
 REST = {'host': '10.0.0.1', 'port': 8088, 'username': 'admin', 'password': SECRET}
@@ -175,3 +176,55 @@ def test_whatever_the_body_it_is_taken_or_refused_without_a_word_of_it(document)
         assert SECRET not in f'{error.msg} {error.error_args!r}'
     else:
         assert {'vendor', 'model'} <= set(taken)
+
+
+# --- settings of a storage ---
+
+@pytest.mark.parametrize('given', [
+    {'maintenance': True}, {'maintenance': False}, {'sync_interval_seconds': 900}, {'sync_interval_seconds': 0},
+    {'sync_interval_seconds': None}, {'sync_interval_seconds': 30 * 86400}], ids=str)
+def test_settings_are_taken_as_they_are(given):
+    """0 and false mean something, other than an empty label."""
+    assert labels(given) == given
+
+
+@pytest.mark.parametrize(('given', 'message'), [
+    ({'maintenance': None}, 'maintenance must be of type boolean.'),
+    ({'maintenance': 1}, 'maintenance must be of type boolean.'),
+    ({'maintenance': 'true'}, 'maintenance must be of type boolean.'),
+    ({'sync_interval_seconds': -1}, 'sync_interval_seconds must be at least 0.'),
+    ({'sync_interval_seconds': 30 * 86400 + 1}, 'sync_interval_seconds must be at most 2592000.'),
+    ({'sync_interval_seconds': '900'}, "sync_interval_seconds must be of type ['integer', 'null']."),
+    ({'sync_interval_seconds': 1.5}, "sync_interval_seconds must be of type ['integer', 'null']."),
+    ({'sync_interval_seconds': True}, "sync_interval_seconds must be of type ['integer', 'null']."),
+    ({'sync_interval': 1}, 'the body: unknown field sync_interval; known are ')], ids=str)
+def test_a_setting_that_is_none_is_refused_with_its_rule(given, message):
+    with pytest.raises(exception.InvalidInput) as caught:
+        labels(given)
+    assert caught.value.msg.removeprefix('Invalid input received. ').startswith(message)
+
+
+# --- asking for a sync ---
+
+@pytest.mark.parametrize(('given', 'taken'), [
+    (None, ([], False)), ({}, ([], False)), ({'force': True}, ([], True)), ({'force': False}, ([], False)),
+    ({'kinds': ['volumes']}, (['volumes'], False)),
+    ({'kinds': ['volumes', 'disks'], 'force': True}, (['volumes', 'disks'], True)),
+    ({'kinds': list(KINDS.names())}, (list(KINDS.names()), False))], ids=str)
+def test_a_sync_is_asked_for_some_kinds_or_all_with_or_without_force(given, taken):
+    assert sync_request(given) == taken
+
+
+@pytest.mark.parametrize(('given', 'message'), [
+    ({'kinds': []}, 'kinds '), ({'kinds': 'volumes'}, 'kinds must be of type array.'),
+    ({'kinds': ['volumes', 'volumes']}, 'kinds '), ({'kinds': ['Volumes']}, 'kinds.0 must be one of '),
+    ({'kinds': ['storage']}, 'kinds.0 must be one of '), ({'kinds': [None]}, 'kinds.0 must be one of '),
+    ({'kinds': None}, 'kinds must be of type array.'),
+    ({'force': 'yes'}, 'force must be of type boolean.'), ({'force': None}, 'force must be of type boolean.'),
+    ({'kind': ['volumes']}, 'the body: unknown field kind; known are force, kinds.'),
+    ([], 'the body must be of type '), ('volumes', 'the body must be of type '), (7, 'the body must be of type ')],
+    ids=str)
+def test_a_sync_request_without_sense_is_refused_with_the_rule(given, message):
+    with pytest.raises(exception.InvalidInput) as caught:
+        sync_request(given)
+    assert caught.value.msg.removeprefix('Invalid input received. ').startswith(message)

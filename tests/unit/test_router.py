@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from delfin import exception
-from delfin.db import runs, storages
+from delfin.db import ownership, runs, storages
 from delfin.keyring import is_sealed
 from delfin.kinds import KINDS
 from tests.unit.support import add_rows, add_storage, take_run
@@ -279,6 +279,99 @@ def test_syncing_a_storage_rings_the_doorbell(rest, storage_id):
 def test_asking_for_a_sync_twice_joins(rest, storage_id):
     first, second = (rest.post(f'/v1/storages/{storage_id}/sync') for _ in range(2))
     assert (second.status, second.body) == (202, first.body)
+
+
+def latest(rest, storage_id):
+    return rest.get(f'/v1/storages/{storage_id}/syncs/latest').body
+
+
+def test_some_kinds_can_be_synced_alone(rest, storage_id):
+    answer = rest.post(f'/v1/storages/{storage_id}/sync', {'kinds': ['volumes', 'disks'], 'force': True})
+    run = latest(rest, storage_id)
+    assert (answer.status, answer.body['id'], run['force'], run['trigger'], run['state']) == (
+        202, run['id'], True, 'api', 'pending')
+    assert [kind['kind'] for kind in run['kinds']] == ['storage', 'volumes', 'disks']
+
+
+@pytest.mark.parametrize('body', [None, {}])
+def test_without_a_word_everything_is_synced(rest, storage_id, body):
+    rest.post(f'/v1/storages/{storage_id}/sync', body)
+    run = latest(rest, storage_id)
+    assert ([kind['kind'] for kind in run['kinds']], run['force']) == (['storage', *KINDS.names()], False)
+
+
+def test_a_sync_that_is_covered_by_the_running_one_joins_it(rest, storage_id):
+    taken = take_run(rest.database, storage_id, ('volumes', 'disks'))
+    answer = rest.post(f'/v1/storages/{storage_id}/sync', {'kinds': ['disks']})
+    assert (answer.status, answer.body['id']) == (202, taken.run_id)
+
+
+@pytest.mark.parametrize('body', [None, {'kinds': ['volumes', 'disks']}, {'kinds': ['volumes'], 'force': True}], ids=str)
+def test_a_sync_that_is_more_than_the_running_one_is_a_conflict(rest, storage_id, body):
+    take_run(rest.database, storage_id, ('volumes',))
+    answer = rest.post(f'/v1/storages/{storage_id}/sync', body)
+    assert (answer.status, answer.error, rest.tasks.rings) == (409, 'StorageIsSyncing', 0)
+
+
+@pytest.mark.parametrize('body', [{'kinds': ['moons']}, {'kinds': []}, {'force': 1}, {'kind': ['volumes']}, []], ids=str)
+def test_a_sync_request_without_sense_is_400_and_asks_for_nothing(rest, storage_id, body):
+    answer = rest.post(f'/v1/storages/{storage_id}/sync', body)
+    assert (answer.status, answer.error, rest.tasks.rings) == (400, 'InvalidInput', 0)
+    assert rest.get(f'/v1/storages/{storage_id}/syncs').body == {'syncs': []}
+
+
+def test_a_waiting_partial_sync_takes_the_next_request_in(rest, storage_id):
+    first, second, third = (rest.post(f'/v1/storages/{storage_id}/sync', body) for body in (
+        {'kinds': ['volumes']}, {'kinds': ['disks']}, None))
+    assert {answer.body['id'] for answer in (first, second, third)} == {first.body['id']}
+    assert [kind['kind'] for kind in latest(rest, storage_id)['kinds']] == ['storage', *KINDS.names()]
+
+
+def test_a_storage_tells_which_kinds_have_failed(rest, storage_id):
+    with rest.database.write() as connection:
+        for kind in ('volumes', 'disks'):
+            runs.note_outcome(connection, storage_id, kind, True)
+    shown = rest.get(f'/v1/storages/{storage_id}').body
+    assert (shown['failed_kinds'], shown['sync_status']) == (['disks', 'volumes'], 'FAILED')
+    assert rest.get('/v1/storages').body['storages'] == [shown]
+
+
+def test_maintenance_and_interval_are_settings_of_a_storage(rest, storage_id):
+    before = rest.get(f'/v1/storages/{storage_id}').body
+    assert (before['maintenance'], before['sync_interval_seconds']) == (False, None)
+    for settings in ({'maintenance': True, 'sync_interval_seconds': 0}, {'maintenance': False},
+                     {'sync_interval_seconds': None}):
+        shown = rest('PUT', f'/v1/storages/{storage_id}', settings).body
+        assert shown.items() >= settings.items()
+    assert (shown['maintenance'], shown['sync_interval_seconds']) == (False, None)
+
+
+def test_labels_stay_when_settings_change(rest, storage_id):
+    rest('PUT', f'/v1/storages/{storage_id}', {'site': 'Berlin', 'tags': ['gold']})
+    shown = rest('PUT', f'/v1/storages/{storage_id}', {'maintenance': True}).body
+    assert (shown['site'], shown['tags'], shown['maintenance']) == ('Berlin', ['gold'], True)
+
+
+def test_syncing_all_leaves_arrays_under_maintenance_alone(rest, storage_id):
+    resting = add_storage(rest.database, 'SN-2')
+    rest('PUT', f'/v1/storages/{resting}', {'maintenance': True})
+    assert rest.post('/v1/storages/sync').status == 202
+    assert [len(rest.get(f'/v1/storages/{one}/syncs').body['syncs']) for one in (storage_id, resting)] == [1, 0]
+    assert rest.post(f'/v1/storages/{resting}/sync').status == 202
+
+
+def test_the_nodes_tell_who_lives_and_what_they_own(rest, storage_id):
+    with rest.database.write() as connection:
+        ownership.join(connection, ownership.Node('node-1', 'boot-1', '1.2.3'), ['key-1'], 60)
+        ownership.join(connection, ownership.Node('dead', 'boot-2', '1.2.3'), ['key-1'], -60)
+    nodes = rest.get('/v1/nodes').body['nodes']
+    assert [(node['name'], node['version'], node['alive'], node['storages']) for node in nodes] == [
+        ('dead', '1.2.3', False, 0), ('node-1', '1.2.3', True, 1)]
+    assert set(nodes[0]) == {'name', 'version', 'alive', 'storages', 'started_at', 'heartbeat_at', 'expires_at'}
+
+
+def test_without_nodes_there_are_none(rest):
+    assert rest.get('/v1/nodes').body == {'nodes': []}
 
 
 def test_syncing_all_makes_one_run_for_every_storage(rest):

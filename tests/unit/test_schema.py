@@ -10,11 +10,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from delfin import exception, service
-from delfin.db import Database, runs, storages
+from delfin.db import Database, freshness, runs, storages
 from delfin.db.schema import Schema
 from delfin.db.sqlalchemy import models
 from delfin.kinds import KINDS
-from tests.unit.support import add_rows, add_storage, take_run
+from tests.unit.support import add_rows, add_storage, give, take_run
 
 VOLUMES = KINDS['volumes'].table
 
@@ -116,12 +116,48 @@ def test_a_removed_storage_takes_its_rows_along(database, storage_id, spec):
     assert count(database, spec.name) == 0
 
 
-def test_a_removed_storage_takes_its_access_info_and_runs_along(database, storage_id):
+def test_a_removed_storage_takes_all_that_is_known_of_it_along(database, storage_id):
     take_run(database, storage_id)
     with database.write() as connection:
+        runs.note_outcome(connection, storage_id, 'volumes', True)
+        freshness.note(connection, storage_id, 'volumes')
         storages.hide(connection, storage_id)
         storages.purge(connection, storage_id)
-    assert [count(database, name) for name in ('access_info', 'sync_runs', 'sync_run_kinds')] == [0, 0, 0]
+    assert {name: count(database, name) for name in (
+        'access_info', 'ownership', 'sync_runs', 'sync_run_kinds', 'sync_failures', 'sync_freshness')} == {
+        'access_info': 0, 'ownership': 0, 'sync_runs': 0, 'sync_run_kinds': 0, 'sync_failures': 0, 'sync_freshness': 0}
+
+
+def test_the_owner_purges_and_nobody_else(database, storage_id):
+    with database.write() as connection:
+        storages.hide(connection, storage_id)
+    with database.read() as connection:
+        assert [storages.hidden(connection, node) for node in ('node-1', 'node-2')] == [[storage_id], []]
+
+
+def test_a_deleted_storage_goes_over_to_another_owner_and_is_purged_there(database, storage_id):
+    with database.write() as connection:
+        storages.hide(connection, storage_id)
+    give(database, storage_id, 'node-2')
+    with database.read() as connection:
+        assert storages.hidden(connection, 'node-2') == [storage_id]
+
+
+def test_storages_of_an_earlier_version_are_free_to_take_and_their_runs_to_take_up(empty):
+    schema = Schema(empty)
+    schema.upgrade('0002')
+    with empty.write() as connection:
+        connection.execute(sa.text(
+            "INSERT INTO storages (id, serial_number, created_at, live) VALUES ('s1', 'SN-1', '2026-01-01', 1)"))
+        connection.execute(sa.text(
+            "INSERT INTO sync_runs (storage_id, trigger, state, active, force, node, epoch, created_at, not_before, "
+            "started_at) VALUES ('s1', 'api', 'running', 1, 0, 'node-1', 7, '2026-01-01', '2026-01-01', '2026-01-01')"))
+    schema.upgrade()
+    give(empty, 's1', 'node-2')
+    with empty.write() as connection:
+        (taken,) = runs.claim(connection, 'node-2', 5)
+        runs.guard(connection, taken)
+    assert taken.epoch > 7
 
 
 def test_a_live_storage_is_not_purged(database, storage_id):
@@ -175,7 +211,7 @@ def test_one_array_can_be_deleted_and_registered_many_times(database):
         with database.write() as connection:
             storages.hide(connection, storage_id)
     with database.read() as connection:
-        assert len(storages.hidden(connection)) == 3
+        assert len(storages.hidden(connection, 'node-1')) == 3
 
 
 def test_a_race_for_a_serial_number_has_one_winner(database, storage_id, monkeypatch):

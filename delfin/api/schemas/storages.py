@@ -11,6 +11,8 @@ import fastjsonschema
 
 from delfin import exception
 from delfin.common.constants import ACCESS_TYPE
+from delfin.db.storages import SETTINGS
+from delfin.kinds import KINDS
 
 _TEXT = {'type': 'string', 'minLength': 1, 'maxLength': 255}
 _HOST = {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': r'^[A-Za-z0-9._:%-]+$'}
@@ -93,6 +95,19 @@ LABELS = {
         'note': {'type': ['string', 'null'], 'maxLength': 4096},
         'site': {'type': ['string', 'null'], 'maxLength': 255},
         'tags': {'type': ['array', 'null'], 'maxItems': 64, 'uniqueItems': True, 'items': _TEXT},
+        'maintenance': {'type': 'boolean', 'description': 'while true the array is only asked when somebody asks'},
+        'sync_interval_seconds': {
+            'type': ['integer', 'null'], 'minimum': 0, 'maximum': 30 * 86400,
+            'description': 'pause between syncs that nobody asks for; 0 is never, null as the installation has it'},
+    },
+    'additionalProperties': False,
+}
+SYNC: dict[str, Any] = {
+    'type': ['object', 'null'],
+    'properties': {
+        'kinds': {'type': 'array', 'minItems': 1, 'uniqueItems': True, 'items': {'enum': list(KINDS.names())},
+                  'description': 'what is to be synced beside the storage itself; everything if it is left out'},
+        'force': {'type': 'boolean', 'description': 'believe the array at once, even when most rows have gone'},
     },
     'additionalProperties': False,
 }
@@ -102,6 +117,7 @@ _LABEL_NAMES = {'name': 'display_name', 'description': 'note'}
 _validate = fastjsonschema.compile(REGISTER)
 _validate_access = fastjsonschema.compile(ACCESS_UPDATE)
 _validate_labels = fastjsonschema.compile(LABELS)
+_validate_sync = fastjsonschema.compile(SYNC)
 
 
 def registration(body: Any) -> dict[str, Any]:
@@ -129,7 +145,14 @@ def access_update(body: Any) -> dict[str, Any]:
 def labels(body: Any) -> dict[str, Any]:
     """The body of `PUT /v1/storages/{id}` by our column names; empty texts mean none."""
     given = _checked(_validate_labels, body)
-    return {_LABEL_NAMES.get(name, name): value or None for name, value in given.items()}
+    return {_LABEL_NAMES.get(name, name): value if name in SETTINGS else value or None
+            for name, value in given.items()}
+
+
+def sync_request(body: Any) -> tuple[list[str], bool]:
+    """The body of `POST /v1/storages/{id}/sync`: kinds (none: all), and whether to believe the array at once."""
+    given = _checked(_validate_sync, {} if body is None else body)
+    return given.get('kinds', []), given.get('force', False)
 
 
 def _checked(validate: Callable[[Any], Any], body: Any) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is: versions of the API, its OpenAPI document, and a page for people."""
+"""What there is: versions of the API, its OpenAPI document, a page for people, the nodes of the installation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import functools
 
 import webob
 
-from delfin.api import wsgi
+from delfin.api import listing, wsgi
 from delfin.common import json
+from delfin.db import ownership
 from delfin.version import version_string
 
 
@@ -47,3 +48,16 @@ class DiscoveryController:
     @staticmethod
     def _v1() -> dict[str, str]:
         return {'id': 'v1', 'status': 'current', 'href': '/v1', 'openapi': '/v1/openapi.json', 'docs': '/v1/docs'}
+
+
+class NodeController:
+    """`/v1/nodes`."""
+
+    _SHOWN = ('name', 'version', 'alive', 'storages', 'started_at', 'heartbeat_at', 'expires_at')
+
+    def index(self, request: wsgi.Request) -> webob.Response:
+        """The task services, how many storages each owns, and whether it lives."""
+        listing.no_more(request.query())
+        with request.backend.database.read() as connection:
+            rows = ownership.listing(connection)
+        return wsgi.answer(200, {'nodes': [{name: row[name] for name in self._SHOWN} for row in rows]})

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -15,15 +14,15 @@ from delfin.api import listing, wsgi
 from delfin.api.backend import Backend
 from delfin.api.schemas import storages as schemas
 from delfin.db import engine, runs, storages
-from delfin.kinds import KINDS, STORAGE_COLUMNS, STORAGE_LABELS, Column
+from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS, Column
 
 # The task service must store a registration so much earlier than the API gives up.
 ANSWER_SECONDS = 3
 
 COLUMNS = (Column('id'), *STORAGE_COLUMNS, *STORAGE_LABELS)
 SHOWN = ('id', 'created_at', 'updated_at', *(column.name for column in STORAGE_COLUMNS), *storages.LABELS,
-         'sync_status', 'last_sync_at', 'last_contact_at', 'reachable', 'quarantined_until', 'extra', 'deleted_at',
-         'deleted')
+         *storages.SETTINGS, 'sync_status', 'failed_kinds', 'last_sync_at', 'last_contact_at', 'reachable',
+         'quarantined_until', 'extra', 'deleted_at', 'deleted')
 _SYNC_STATUS = {'pending': 'SYNCING', 'running': 'SYNCING', 'failed': 'FAILED'}
 _REACHABLE = {'done': True, 'failed': False, None: None}
 
@@ -31,7 +30,8 @@ _REACHABLE = {'done': True, 'failed': False, None: None}
 def view(row: dict[str, Any]) -> dict[str, Any]:
     """A storage as clients see it. `deleted` and `deleted_at` are there because existing clients know them."""
     row = dict(row)
-    row['sync_status'] = _SYNC_STATUS.get(row.pop('last_run_state'), 'SYNCED')
+    row['failed_kinds'] = sorted(row['failed_kinds'].split(',')) if row['failed_kinds'] else []
+    row['sync_status'] = _SYNC_STATUS.get(row.pop('last_run_state'), 'FAILED' if row['failed_kinds'] else 'SYNCED')
     row['reachable'] = _REACHABLE[row.pop('last_answer')]
     row |= {'deleted_at': None, 'deleted': False, 'tags': row['tags'] or []}
     return {name: row[name] for name in SHOWN}
@@ -87,7 +87,7 @@ class StorageController:
         return wsgi.answer(201, view(row), {'Location': f'/v1/storages/{storage_id}'})
 
     def update(self, request: wsgi.Request, id: str) -> webob.Response:
-        """Change what people say of a storage: display name, note, site, tags. What is not given stays."""
+        """Change labels (display name, note, site, tags) and settings of a storage. What is not given stays."""
         listing.no_more(request.query())
         values = schemas.labels(request.json())
         with request.backend.database.write() as connection:
@@ -100,7 +100,7 @@ class StorageController:
         """Hide a storage at once; the task service logs out of it and purges its rows."""
         listing.no_more(request.query())
         request.no_body()
-        with request.backend.database.write() as connection:
+        with request.backend.database.write('hide') as connection:
             storages.hide(connection, id)
         request.backend.tasks.look_for_work(request.context)
         return wsgi.answer(202)
@@ -108,10 +108,10 @@ class StorageController:
     def sync(self, request: wsgi.Request, id: str) -> webob.Response:
         """Sync one storage, or join the sync that is under way."""
         listing.no_more(request.query())
-        request.no_body()
-        with request.backend.database.write() as connection:
+        kinds, force = schemas.sync_request(request.json())
+        with request.backend.database.write('request') as connection:
             storages.require(connection, id)
-            run_id = runs.request(connection, id, KINDS.names(), 'api')
+            run_id = runs.request(connection, id, kinds, runs.API, force=force)
         request.backend.tasks.look_for_work(request.context)
         return wsgi.answer(202, {'id': run_id, 'storage_id': id}, {'Location': f'/v1/storages/{id}/syncs/latest'})
 
@@ -119,10 +119,8 @@ class StorageController:
         """Sync every storage that is not being synced already."""
         listing.no_more(request.query())
         request.no_body()
-        with request.backend.database.write() as connection:
-            for storage_id in storages.ids(connection):
-                with contextlib.suppress(exception.StorageIsSyncing):
-                    runs.request(connection, storage_id, KINDS.names(), 'api')
+        with request.backend.database.write('request-all') as connection:
+            runs.request_all(connection)
         request.backend.tasks.look_for_work(request.context)
         return wsgi.answer(202)
 

@@ -56,6 +56,8 @@ storages = sa.Table(
     sa.Column('note', sa.Text()),
     sa.Column('site', types.text()),
     sa.Column('tags', types.json()),
+    sa.Column('maintenance', sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column('sync_interval_seconds', sa.Integer()),       # NULL: that of the installation; 0: never by itself
     sa.UniqueConstraint('serial_number', 'live', name='uq_storages_serial_number'),
     sa.Index('ix_storages_order', 'created_at', 'id'),
     *_filter_indexes('storages', (*STORAGE_COLUMNS, *STORAGE_LABELS)),
@@ -78,8 +80,32 @@ access_info = sa.Table(
     **types.MARIADB_TABLE,
 )
 
+# Task services that live: each renews its row, and is dead to the others when the row has expired. `boot` tells two
+# lives of one node apart, `key_ids` (newest first) which keys it can open secrets with.
+nodes = sa.Table(
+    'nodes', metadata,
+    sa.Column('name', types.text(), primary_key=True),
+    sa.Column('boot', types.uuid_text(), nullable=False),
+    sa.Column('version', sa.String(64), nullable=False),
+    sa.Column('key_ids', types.json()),
+    sa.Column('started_at', types.UtcDateTime(), nullable=False),
+    sa.Column('heartbeat_at', types.UtcDateTime(), nullable=False),
+    sa.Column('expires_at', types.UtcDateTime(), nullable=False),
+    **types.MARIADB_TABLE,
+)
+
+# Which node owns which array. `epoch` grows with each change of hands: every write of a sync checks that it has the
+# last one, so that a node that was thought dead can commit nothing.
+ownership = sa.Table(
+    'ownership', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('node', types.text(), index=True),
+    sa.Column('epoch', sa.BigInteger(), nullable=False),
+    **types.MARIADB_TABLE,
+)
+
 # `active` is 1 while the run is pending or running and NULL afterwards: a storage has at most one active run.
-# `epoch` counts the takers of the run: every write of a sync checks that it is still the last taker.
+# `epoch` is that of the taker's ownership. A pending run without kinds is one for all of them.
 sync_runs = sa.Table(
     'sync_runs', metadata,
     sa.Column('id', types.serial(), primary_key=True, autoincrement=True),
@@ -88,13 +114,13 @@ sync_runs = sa.Table(
     sa.Column('state', sa.String(16), nullable=False),
     sa.Column('active', sa.SmallInteger()),
     sa.Column('force', sa.Boolean(), nullable=False),
+    sa.Column('complete', sa.Boolean(), nullable=False, server_default=sa.true()),      # all kinds, not some
     sa.Column('node', types.text()),
-    sa.Column('epoch', sa.Integer(), nullable=False),
+    sa.Column('epoch', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('created_at', types.UtcDateTime(), nullable=False),
     sa.Column('not_before', types.UtcDateTime(), nullable=False),
     sa.Column('started_at', types.UtcDateTime()),
     sa.Column('finished_at', types.UtcDateTime()),
-    sa.Column('lease_expires_at', types.UtcDateTime()),
     sa.UniqueConstraint('storage_id', 'active', name='uq_sync_runs_active'),
     sa.Index('ix_sync_runs_storage', 'storage_id', 'id'),
     sa.Index('ix_sync_runs_due', 'state', 'not_before'),
@@ -158,6 +184,15 @@ sync_freshness = sa.Table(
     _storage_fk(primary_key=True),
     sa.Column('kind', sa.String(64), primary_key=True),
     sa.Column('seen_at', types.UtcDateTime(), nullable=False),
+    **types.MARIADB_TABLE,
+)
+
+# Kinds whose last sync failed; a row goes when the kind succeeds.
+sync_failures = sa.Table(
+    'sync_failures', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('kind', sa.String(64), primary_key=True),
+    sa.Column('failed_at', types.UtcDateTime(), nullable=False),
     **types.MARIADB_TABLE,
 )
 

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from delfin.common.text import clean
+from delfin.db.resources import Key
 from delfin.kinds import BIGINT_MAX, TEXT_LENGTH, Column, ColumnType, Table
 from delfin.task_manager.sync import findings as code
 from delfin.task_manager.sync.findings import Findings
@@ -29,13 +30,12 @@ _UNKNOWN_NUMBERS = frozenset({'', 'unknown', 'infinite', 'n/a', 'na', 'none', 'n
 _SILENT = frozenset({'storage_id', 'extra', 'id', 'created_at', 'updated_at'})
 
 Coercer = Callable[[Any, Findings], Any]
-Key = tuple[str, ...]
 
 
 class Rejected(Exception):
-    """The row cannot be stored. `key` tells which row it was meant to be; it is empty when that is unknown."""
+    """The row cannot be stored. `key` tells which row it was meant to be; None when that is unknown."""
 
-    def __init__(self, key: Key = ()) -> None:
+    def __init__(self, key: Key | None = None) -> None:
         super().__init__()
         self.key = key
 
@@ -59,18 +59,22 @@ class RowReader:
         except Exception as error:      # a mapping of the driver's own
             found.add(code.ROW_UNREADABLE, example=type(error).__name__)
             raise Rejected from None
-        key = tuple(read(value, found) for value, (_, read) in zip(given, self._key, strict=True))
+        parts = [read(value, found) for value, (_, read) in zip(given, self._key, strict=True)]
+        key: Key = parts[0] if len(parts) == 1 else tuple(parts)
         try:
-            values = dict(zip(self._spec.key, key, strict=True))
+            values = dict(zip(self._spec.key, parts, strict=True))
+            get = row.get
             for name, read in self._columns:
-                value = row.get(name)
+                value = get(name)
                 values[name] = None if value is None else read(value, found)
-            values['extra'] = extra(row.get('extra'), found)
-            for name in row.keys() - self._known:
-                found.add(code.UNKNOWN_KEY, column=text_of(name), example=None)
+            given_extra = get('extra')
+            values['extra'] = extra(given_extra, found) if given_extra else None
+            if not row.keys() <= self._known:
+                for name in row.keys() - self._known:
+                    found.add(code.UNKNOWN_KEY, column=text_of(name), example=None)
             values['fingerprint'] = fingerprint(values)
         except Exception as error:      # values are objects of third-party code
-            found.add(code.ROW_UNREADABLE, example=f'{key[0]}: {type(error).__name__}')
+            found.add(code.ROW_UNREADABLE, example=f'{parts[0]}: {type(error).__name__}')
             raise Rejected(key) from None
         return key, values
 
@@ -88,15 +92,24 @@ def fingerprint(values: Mapping[str, Any]) -> bytes:
 
 
 def coercer(column: Column) -> Coercer:
-    """The function that turns a value (never None) into what `column` stores."""
+    """The function that turns a value (never None) into what `column` stores.
+
+    Values as they should be are looked at first: hundreds of thousands of them go through here.
+    """
+    name = column.name
     if column.type is ColumnType.INTEGER:
-        return lambda value, found: whole_number(value, column.name, found)
+        return lambda value, found: (
+            value if type(value) is int and 0 <= value <= BIGINT_MAX else whole_number(value, name, found))
     if column.type is ColumnType.BOOLEAN:
-        return lambda value, found: boolean(value, column.name, found)
+        return lambda value, found: value if value is True or value is False else boolean(value, name, found)
     if column.values:
         known = {value.lower(): value for value in column.values}
-        return lambda value, found: enumerated(value, column.name, known, found)
-    return lambda value, found: text(value, column.name, found)
+        canonical = frozenset(column.values)
+        return lambda value, found: (
+            value if type(value) is str and value in canonical else enumerated(value, name, known, found))
+    return lambda value, found: (
+        value if type(value) is str and 0 < len(value) <= TEXT_LENGTH and value.isascii() and '\0' not in value
+        else text(value, name, found))
 
 
 def native_id(name: str) -> Coercer:

@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares one kind of one storage with what is stored and writes the difference.
+"""Makes the stored rows of one table of one storage equal to an answer.
 
-An unchanged row costs no write: rows are compared by fingerprint. Rows keep their ids. No transaction is open while a
-driver works; each transaction checks first that the run is still ours. Deletion comes last, and only after a complete
-and believable answer (`Difference.believable`).
+Rows are compared as they come, by fingerprint: an unchanged row costs no write, and memory holds 33 bytes and the key
+of a row, never the row. Differences are written in transactions of a bounded size, none of which is open while a driver
+works. Rows keep their ids. Deletion comes last, and only after a complete and believable answer.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from delfin.db import Database, resources
+from delfin.db.resources import Key
 from delfin.kinds import Table
 from delfin.task_manager.sync import findings as code
-from delfin.task_manager.sync.coerce import Key, Rejected, RowReader
+from delfin.task_manager.sync.coerce import Rejected, RowReader
 from delfin.task_manager.sync.findings import Findings
 
 TRANSACTION_ROWS = 2 * resources.BATCH
+
+Transaction = Callable[[], AbstractContextManager[sa.Connection]]
+_SEEN = b''
 
 
 @dataclass
@@ -40,83 +46,107 @@ class Counts:
         return dict(vars(self))
 
 
-@dataclass
-class Difference:
-    """What has to be written so that the stored rows equal the answer."""
+class TableSync:
+    """One table of one storage. `transaction()` opens a transaction in which the storage is ours to write."""
 
-    new: list[dict[str, Any]] = field(default_factory=list)
-    changed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)     # (our id, row)
-    recovered: list[str] = field(default_factory=list)                          # stale rows that are good again
-    stale: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    stored: int = 0
-    answered: int = 0       # different native ids in the answer
+    def __init__(self, database: Database, transaction: Transaction, spec: Table, storage_id: str, counts: Counts,
+                 found: Findings) -> None:
+        self._transaction = transaction
+        self._spec = spec
+        self._storage_id = storage_id
+        self._counts = counts
+        self._found = found
+        with database.read() as connection:
+            # What the answer names becomes _SEEN; what is left at the end has gone.
+            self._rows: dict[Key, bytes] = resources.stored(connection, spec, storage_id)
+        self.stored = len(self._rows)
+        self._answered = 0
+        self._new: list[dict[str, Any]] = []
+        self._changed: list[tuple[str, dict[str, Any]]] = []
+        self._recovered: list[str] = []     # stale rows that are good again
+        self._stale: list[str] = []
+
+    def take(self, rows: Iterable[Any]) -> None:
+        """Go through the whole answer once; new and changed rows are written on the way."""
+        read, found, stored, counts = RowReader(self._spec).read, self._found, self._rows, self._counts
+        for row in rows:
+            try:
+                key, values = read(row, found)
+            except Rejected as rejected:
+                self._reject(rejected.key)
+                continue
+            known = stored.get(key)
+            if known is None:
+                self._new.append(values)
+            elif known == _SEEN:
+                found.add(code.REPEATED_NATIVE_ID, self._spec.key[0], values[self._spec.key[0]])
+                continue
+            elif not resources.same(known, values['fingerprint']):
+                self._changed.append((resources.row_id(known), values))
+            else:
+                counts.unchanged += 1
+                if resources.is_stale(known):
+                    self._recovered.append(resources.row_id(known))
+            counts.seen += 1
+            self._answered += 1
+            stored[key] = _SEEN
+            if len(self._new) >= TRANSACTION_ROWS or len(self._changed) >= TRANSACTION_ROWS:
+                self._write()
+        self._write()
+        for ids, stale in ((self._recovered, False), (self._stale, True)):
+            self._in_portions(ids, functools.partial(self._set_stale, stale))
+
+    def _set_stale(self, stale: bool, connection: sa.Connection, ids: Sequence[str]) -> None:
+        resources.set_stale(connection, self._spec, ids, stale)
+
+    def _reject(self, key: Key | None) -> None:
+        """A row that cannot be stored keeps what is stored of it, marked stale."""
+        self._counts.rejected += 1
+        known = None if key is None else self._rows.get(key)
+        if known:
+            assert key is not None
+            self._stale.append(resources.row_id(known))
+            self._rows[key] = _SEEN
+            self._counts.stale += 1
+            self._answered += 1
+
+    def _write(self) -> None:
+        if self._new:
+            with self._transaction() as connection:
+                resources.insert(connection, self._spec, self._storage_id, self._new)
+                self._counts.created += len(self._new)
+            self._new = []
+        if self._changed:
+            with self._transaction() as connection:
+                resources.update(connection, self._spec, self._changed)
+                self._counts.updated += len(self._changed)
+            self._changed = []
+
+    @property
+    def gone(self) -> int:
+        """How many stored rows the answer does not name."""
+        return self.stored - self._known_seen
+
+    @property
+    def _known_seen(self) -> int:
+        return self._answered - self._counts.created
 
     @property
     def believable(self) -> bool:
-        """Whether rows may be deleted without asking again: no, if far fewer came than are stored (decision D8)."""
-        return not self.gone or (self.answered > 0 and 2 * self.answered >= self.stored)
+        """Whether rows may be deleted without asking again: no, if far fewer came than are stored."""
+        return not self.gone or (self._answered > 0 and 2 * self._answered >= self.stored)
 
+    def delete_gone(self) -> None:
+        """Delete what the answer does not name, last of all."""
+        ids = [resources.row_id(packed) for packed in self._rows.values() if packed != _SEEN]
 
-def compare(spec: Table, rows: Iterable[Any], stored: dict[Key, resources.Stored], counts: Counts,
-            found: Findings) -> Difference:
-    """Go through the answer once."""
-    reader = RowReader(spec)
-    difference = Difference(stored=len(stored))
-    seen: set[Key] = set()
-    for row in rows:
-        try:
-            key, values = reader.read(row, found)
-        except Rejected as rejected:
-            counts.rejected += 1
-            if rejected.key in stored and rejected.key not in seen:
-                seen.add(rejected.key)
-                difference.stale.append(stored[rejected.key].id)
-                counts.stale += 1
-            continue
-        if key in seen:
-            found.add(code.REPEATED_NATIVE_ID, spec.key[0], key[0])
-            continue
-        seen.add(key)
-        counts.seen += 1
-        known = stored.get(key)
-        if known is None:
-            difference.new.append(values)
-        elif known.fingerprint != values['fingerprint']:
-            difference.changed.append((known.id, values))
-        else:
-            counts.unchanged += 1
-            if known.stale:
-                difference.recovered.append(known.id)
-    difference.answered = len(seen)
-    difference.gone = [row.id for key, row in stored.items() if key not in seen]
-    return difference
+        def delete(connection: sa.Connection, portion: Sequence[str]) -> None:
+            resources.delete(connection, self._spec, portion)
+            self._counts.deleted += len(portion)
 
+        self._in_portions(ids, delete)
 
-def write(database: Database, guard: Callable[[sa.Connection], None], spec: Table, storage_id: str,
-          difference: Difference, counts: Counts) -> None:
-    """New and changed rows, in transactions of a bounded size."""
-    def in_portions(rows: Sequence[Any], action: Callable[[sa.Connection, Sequence[Any]], None]) -> int:
-        for start in range(0, len(rows), TRANSACTION_ROWS):
-            with database.write() as connection:
-                guard(connection)
-                action(connection, rows[start:start + TRANSACTION_ROWS])
-        return len(rows)
-
-    counts.created += in_portions(
-        difference.new, lambda connection, rows: resources.insert(connection, spec, storage_id, rows))
-    counts.updated += in_portions(
-        difference.changed, lambda connection, rows: resources.update(connection, spec, rows))
-    in_portions(difference.recovered, lambda connection, rows: resources.set_stale(connection, spec, rows, False))
-    in_portions(difference.stale, lambda connection, rows: resources.set_stale(connection, spec, rows, True))
-
-
-def delete(database: Database, guard: Callable[[sa.Connection], None], spec: Table, difference: Difference,
-           counts: Counts) -> None:
-    """Rows that are gone, last of all."""
-    for start in range(0, len(difference.gone), TRANSACTION_ROWS):
-        with database.write() as connection:
-            guard(connection)
-            portion = difference.gone[start:start + TRANSACTION_ROWS]
-            resources.delete(connection, spec, portion)
-            counts.deleted += len(portion)
+    def _in_portions(self, ids: Sequence[str], action: Callable[[sa.Connection, Sequence[str]], None]) -> None:
+        for start in range(0, len(ids), TRANSACTION_ROWS):
+            with self._transaction() as connection:
+                action(connection, ids[start:start + TRANSACTION_ROWS])

@@ -7,9 +7,10 @@ never ends as done when a part of it failed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from delfin import exception
 from delfin.common.masking import Masker
 from delfin.common.text import clean
-from delfin.db import Database, freshness, is_away, resources, runs, storages
+from delfin.db import Database, freshness, is_away, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door, Lane
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Kind, Table
@@ -123,11 +124,13 @@ class Inventory:
         return result
 
     def _record(self, taken: Claim, name: str, values: Mapping[str, Any]) -> None:
-        with self._database.write() as connection:
+        with self._database.write('kind') as connection:
             runs.guard(connection, taken)
             runs.set_kind(connection, taken.run_id, name, values)
             if values['state'] == 'done' and not values['withheld']:
                 freshness.note(connection, taken.storage_id, name)
+            if values['state'] != 'running':
+                runs.note_outcome(connection, taken.storage_id, name, values['state'] == 'failed')
 
     def _clean(self, listing: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         for finding in listing:
@@ -140,7 +143,7 @@ class Inventory:
     def _sync_storage(self, taken: Claim, counts: engine.Counts, found: Findings) -> Result:
         values = self._ask_storage(taken, found)
         counts.seen = 1
-        with self._database.write() as connection:
+        with self._database.write('storage') as connection:
             runs.guard(connection, taken)
             changed = storages.update(connection, taken.storage_id, values)
         counts.updated, counts.unchanged = int(changed), int(not changed)
@@ -161,23 +164,31 @@ class Inventory:
     # --- resource kinds ---
 
     def _sync_kind(self, taken: Claim, kind: Kind, counts: engine.Counts, found: Findings) -> Result:
-        answer = self._door.call(taken.storage_id, kind.method, lane=Lane.BULK)
-        differences: list[tuple[Table, engine.Difference, engine.Counts]] = []
-        for spec, rows in rows_by_table(kind, answer):
-            with self._database.read() as connection:
-                stored = resources.stored(connection, spec, taken.storage_id)
-            # Pairs of a relation are not counted: a run reports resources.
-            table_counts = counts if spec is kind.table else engine.Counts()
-            difference = engine.compare(spec, rows, stored, table_counts, found)
-            engine.write(self._database, self._guard(taken), spec, taken.storage_id, difference, table_counts)
-            differences.append((spec, difference, table_counts))
-        if not all(difference.believable for _, difference, _ in differences) and not self._confirmed(taken, kind):
-            missing = len(differences[0][1].gone)
-            found.add(code.DELETION_WITHHELD, kind.native_id, f'{missing} of {differences[0][1].stored} rows missing')
+        tables: list[engine.TableSync] = []
+        with self._door.answer(taken.storage_id, kind.method, lane=Lane.BULK) as answer:
+            for spec, rows in rows_by_table(kind, answer):
+                # Pairs of a relation are not counted: a run reports resources.
+                table_counts = counts if spec is kind.table else engine.Counts()
+                table = engine.TableSync(self._database, self._writer(taken, kind.name, counts), spec,
+                                         taken.storage_id, table_counts, found)
+                table.take(rows)
+                tables.append(table)
+        if not all(table.believable for table in tables) and not self._confirmed(taken, kind):
+            found.add(code.DELETION_WITHHELD, kind.native_id, f'{tables[0].gone} of {tables[0].stored} rows missing')
             return Result('done', counts, found, withheld=True)
-        for spec, difference, table_counts in differences:
-            engine.delete(self._database, self._guard(taken), spec, difference, table_counts)
+        for table in tables:
+            table.delete_gone()
         return Result('done', counts, found)
+
+    def _writer(self, taken: Claim, name: str, counts: engine.Counts) -> engine.Transaction:
+        """Transactions in which the run is still ours, and which show how far it has come."""
+        @contextlib.contextmanager
+        def transaction() -> Iterator[sa.Connection]:
+            with self._database.write('rows') as connection:
+                runs.guard(connection, taken)
+                yield connection
+                runs.set_kind(connection, taken.run_id, name, counts.values())
+        return transaction
 
     def _confirmed(self, taken: Claim, kind: Kind) -> bool:
         """Whether a suspiciously short answer is to be believed: forced, or the array is well and says it twice."""
@@ -186,11 +197,6 @@ class Inventory:
         self._ask_storage(taken, Findings())
         with self._database.read() as connection:
             return runs.was_withheld(connection, taken, kind.name)
-
-    def _guard(self, taken: Claim) -> Any:
-        def guard(connection: sa.Connection) -> None:
-            runs.guard(connection, taken)
-        return guard
 
 
 def storage_values(answer: Any, found: Findings) -> dict[str, Any]:
@@ -227,6 +233,6 @@ def rows_by_table(kind: Kind, answer: Any) -> list[tuple[Table, Any]]:
 def _rows(answer: Any, what: str) -> Any:
     if answer is None:
         return []
-    if isinstance(answer, list | tuple | set | frozenset):
+    if isinstance(answer, list | tuple | set | frozenset | Iterator):
         return answer
     raise exception.InvalidResults(f'{what} must be a list of dicts, not {type(answer).__name__}')
