@@ -203,12 +203,13 @@ class Rotation:
                 f'{some(late)} {_do(late)} not seal with key {keys.sealing_id} yet; copy {self._key_file} to their '
                 'hosts and try again (a node that has died is forgotten when its lease has run out)')
         _, troubles = self._reseal()
-        self._refuse_if_needed(keys.old_ids, troubles)
+        if needed := self._need(keys.old_ids):
+            raise _still_needed(needed, some(troubles) if troubles else 'try again')
         self._keyring.drop(keys.old_ids)
         # Between that look and the drop a transaction may have ended that had sealed its secret long before.
-        if self._need(keys.old_ids):
+        if needed := self._need(keys.old_ids):
             self._keyring.put_back(keys.old_ids)
-            self._refuse_if_needed(keys.old_ids, ['a secret was stored at this very moment'])
+            raise _still_needed(needed, 'it was stored at this very moment; try again')
         return (f'dropped: {", ".join(keys.old_ids)}; kept in {self._key_file}.pruned for backups that were made '
                 'before: delete that file together with them')
 
@@ -260,13 +261,6 @@ class Rotation:
     def _need(self, key_ids: Sequence[str]) -> list[Secret]:
         """The stored secrets that only these keys open."""
         return [secret for secret in self.secrets() if secret.key_id in key_ids]
-
-    def _refuse_if_needed(self, key_ids: Sequence[str], troubles: Sequence[str]) -> None:
-        if needed := self._need(key_ids):
-            raise exception.InvalidConfiguration(
-                f'no key was dropped: {some(needed)} still need{"s" * (len(needed) == 1)} key '
-                f'{", ".join(dict.fromkeys(secret.key_id for secret in needed))}; '
-                f'{some(troubles) if troubles else "try again"}')
 
     def _reseal(self) -> tuple[int, list[str]]:
         """Seal with the newest key what is sealed with another; how many storages, and what could not be opened."""
@@ -336,9 +330,14 @@ def some(things: Sequence[object]) -> str:
     return shown if len(things) <= _SHOWN else f'{shown} and {len(things) - _SHOWN} more'
 
 
+def _still_needed(secrets: Sequence[Secret], advice: str) -> exception.InvalidConfiguration:
+    key_ids = ', '.join(dict.fromkeys(secret.key_id for secret in secrets))
+    return exception.InvalidConfiguration(
+        f'no key was dropped: {some(secrets)} still need{"s" * (len(secrets) == 1)} key {key_ids}; {advice}')
+
+
 def _do(names: Sequence[str]) -> str:
     return 'does' if len(names) == 1 else 'do'
-
 
 
 # --- the command line ---

@@ -151,7 +151,7 @@ def claim(connection: sa.Connection, node: str, limit: int) -> list[Claim]:
 def _due(moment: datetime) -> sa.ColumnElement[bool]:
     return sa.or_(
         sa.and_(_runs.state == 'pending', _runs.not_before <= moment,
-                sa.or_(storages.c.maintenance == sa.false(), _runs.trigger.in_(ASKED_FOR))),
+                sa.or_(storages.c.maintenance == sa.false(), _runs.trigger.in_((*ASKED_FOR, TAKEOVER)))),
         sa.and_(_runs.state == 'running', _runs.epoch != ownership.c.epoch))
 
 
@@ -178,7 +178,7 @@ def seconds_to_next(connection: sa.Connection, node: str) -> float | None:
         sa.select(sa.func.min(_runs.not_before)).join(storages, storages.c.id == _runs.storage_id)
         .join(ownership, ownership.c.storage_id == _runs.storage_id)
         .where(ownership.c.node == node, _runs.state == 'pending', storages.c.live == 1,
-               sa.or_(storages.c.maintenance == sa.false(), _runs.trigger.in_(ASKED_FOR)))).scalar()
+               sa.or_(storages.c.maintenance == sa.false(), _runs.trigger.in_((*ASKED_FOR, TAKEOVER))))).scalar()
     return None if earliest is None else max(0.0, (earliest - now(connection)).total_seconds())
 
 
@@ -251,11 +251,20 @@ def finish(connection: sa.Connection, taken: Claim, keep: int) -> str:
     state = 'failed' if failed else 'done'
     connection.execute(sa.update(sync_runs).where(_runs.id == taken.run_id),
                        {'state': state, 'active': None, 'finished_at': now(connection)})
-    old = connection.execute(sa.select(_runs.id).where(_runs.storage_id == taken.storage_id).order_by(
-        _runs.id.desc()).offset(keep).limit(1)).scalar()
-    if old is not None:
-        connection.execute(sa.delete(sync_runs).where(_runs.storage_id == taken.storage_id, _runs.id <= old))
+    _drop_old(connection, taken.storage_id, keep)
     return state
+
+
+def _drop_old(connection: sa.Connection, storage_id: str, keep: int) -> None:
+    """Keep the newest runs, and the last ones that say when everything was looked at, and found."""
+    newest = sa.select(_runs.id).where(_runs.storage_id == storage_id).order_by(_runs.id.desc())
+    old = connection.execute(newest.offset(keep).limit(1)).scalar()
+    if old is None:
+        return
+    complete = newest.where(_runs.complete == sa.true()).limit(1)
+    kept = {connection.execute(query).scalar() for query in (complete, complete.where(_runs.state == 'done'))}
+    connection.execute(sa.delete(sync_runs).where(
+        _runs.storage_id == storage_id, _runs.id <= old, _runs.id.not_in([run_id for run_id in kept if run_id])))
 
 
 def listing(connection: sa.Connection, storage_id: str, limit: int, offset: int) -> list[dict[str, Any]]:

@@ -48,7 +48,8 @@ _last_answer = (
     .order_by(sync_runs.c.id.desc()).limit(1).scalar_subquery())
 _last_sync_at = (
     sa.select(sa.func.max(sync_runs.c.finished_at))
-    .where(sync_runs.c.storage_id == storages.c.id, sync_runs.c.state == 'done').scalar_subquery())
+    .where(sync_runs.c.storage_id == storages.c.id, sync_runs.c.state == 'done', sync_runs.c.complete == sa.true())
+    .scalar_subquery())
 _last_contact_at = (
     sa.select(sa.func.max(sync_freshness.c.seen_at))
     .where(sync_freshness.c.storage_id == storages.c.id).scalar_subquery())

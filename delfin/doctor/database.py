@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from delfin import exception
+from delfin import exception, rpc
 from delfin.cmd.manage import Rotation, some
 from delfin.db import Database, engine
 from delfin.db.schema import Schema
@@ -98,8 +98,9 @@ def database_settings(patient: Patient) -> Iterator[Finding]:
 
 
 def connections_needed(patient: Patient) -> int:
-    """Connections that the API's workers, the task and the alert service of one host may open together."""
-    return 2 * patient.conf.database.pool_size * (patient.conf.api.workers + 2)
+    """Connections that delfin-all, or the API's workers, task and alert service of one host, may open together."""
+    processes = 1 if rpc.is_local(patient.conf) else patient.conf.api.workers + 2
+    return 2 * patient.conf.database.pool_size * processes
 
 
 def _postgresql(connection: sa.Connection) -> Iterator[Finding]:
@@ -120,8 +121,8 @@ def _mariadb(connection: sa.Connection) -> Iterator[Finding]:
         "'BASE TABLE' AND table_name <> 'alembic_version' AND table_collation <> :collation ORDER BY table_name"),
         {'collation': _COLLATION}).scalars())
     if others:
-        yield problem(database_settings, f'tables have another collation than {_COLLATION}: {some(others)}; run '
-                      f'"ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4 COLLATE {_COLLATION}"')
+        yield problem(database_settings, f'tables have another collation than {_COLLATION}: {some(others)}; ids '
+                      'would be mixed up: restore a backup from before somebody converted them')
     if packet < _PACKET_MB * 2 ** 20:
         yield warning(database_settings, f'max_allowed_packet is {packet} bytes; raise it to {_PACKET_MB}M')
 

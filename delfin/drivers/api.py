@@ -12,8 +12,8 @@ What it applies, in this order:
 * *Quarantine* (`lanes`). After two abandoned calls the array is left alone until one of them returns, its access
   information changes, or a pause ends that doubles from one minute to one hour. With eight calls abandoned it waits for
   a return.
-* *Instances* (`instances`), in this process or each in one of its own (`remote`). One for each array, built by its
-  first call. After an error that speaks of a lost session
+* *Instances* (`sessions`), in this process or each in one of its own (`instances`, `remote`). One for each array,
+  built by its first call. After an error that speaks of a lost session
   the next call begins with `reset_connection`; where that fails, with a new instance.
 * *Rows that come* (`streaming`), *calling rules* for drivers of every age (`calling`), *errors* of one family without
   secrets (`errors`), *timing*.
@@ -27,7 +27,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -36,36 +35,24 @@ from oslo_config import cfg
 from delfin import access as access_info
 from delfin import exception
 from delfin.common.masking import Masker
-from delfin.context import RequestContext, get_admin_context
+from delfin.context import RequestContext
 from delfin.db import is_away
 from delfin.drivers import calling, errors
 from delfin.drivers.instances import Instance, Instances, Threads
-from delfin.drivers.lanes import ABANDONED_AT_MOST, Array, Lane, Limits, stopping
+from delfin.drivers.lanes import Array, Lane, Limits, stopping
 from delfin.drivers.manager import DriverManager, options_of
 from delfin.drivers.remote import Processes
+from delfin.drivers.sessions import Call, Sessions, context_for, start_thread
 from delfin.drivers.streaming import Handover, Source
 
-__all__ = ['ABANDONED_AT_MOST', 'Door', 'Lane', 'Limits']
+__all__ = ['Door', 'Lane', 'Limits']
 
 LOG = logging.getLogger(__name__)
 
 LOGOUT_SECONDS = 10
-LOGOUTS_AT_MOST = 2     # instances of one array that log out beside the calls; more are left to the array's own limits
 
 
-@dataclass
-class _Call:
-    """A call under way, for its body: the context for the driver; it notes the instance it works with."""
-
-    method: str
-    context: RequestContext
-    generation: int
-    instance: Instance | None = None
-    abandoned: bool = False
-    killed: bool = False
-
-
-Work = Callable[[_Call], Any]
+Work = Callable[[Call], Any]
 
 
 class Door:
@@ -84,14 +71,13 @@ class Door:
                  on_quarantine: Callable[[str, datetime | None], None] = lambda storage_id, until: None,
                  admit: Callable[[str], None] | None = None, isolation: str | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._drivers = drivers
         self._load_access = load_access
         self._limits = limits or Limits()
         self._masker = masker or Masker()
-        self._verify = verify
         self._on_quarantine = on_quarantine
         self._admit = admit or (lambda storage_id: None)
-        self._instances = _instances(isolation or _configured_isolation())
+        self._sessions = Sessions(drivers, load_access, self._masker, verify,
+                                  _instances(isolation or _configured_isolation()))
         self._clock = clock
         self._arrays: dict[str, Array] = {}
         self._lock = threading.Lock()
@@ -123,8 +109,8 @@ class Door:
         self._admit(storage_id)
         array = self._array(storage_id)
 
-        def work(call: _Call) -> Any:
-            return self._instance(array, call).call(method, call.context, *args, **kwargs)
+        def work(call: Call) -> Any:
+            return self._sessions.take(array, call).call(method, call.context, *args, **kwargs)
 
         with self._run(array, method, work, lane, context, timeout_seconds) as answer:
             yield answer
@@ -137,8 +123,8 @@ class Door:
         """
         array = self._array(storage_id)
 
-        def work(call: _Call) -> Any:
-            return self._instance(array, call, access).call('get_storage', call.context)
+        def work(call: Call) -> Any:
+            return self._sessions.take(array, call, access).call('get_storage', call.context)
 
         with self._run(array, 'get_storage', work, Lane.INTERACTIVE, context, timeout_seconds) as answer:
             return calling.materialise(answer)
@@ -146,9 +132,9 @@ class Door:
     def parse_alert(self, storage_id: str, alert: Mapping[str, str], *, context: RequestContext | None = None) -> Any:
         """One trap to one alert, or None. Needs no session unless the driver's method uses its instance's state."""
         access = self._load_access(storage_id)
-        driver_class = self._class_of(access)
+        driver_class = self._sessions.class_of(access)
         self._masker.learn(storage_id, access_info.secrets(access, options_of(driver_class)))
-        call_context = _context_for(context, storage_id)
+        call_context = context_for(context, storage_id)
         try:
             return calling.call_without_instance(driver_class, 'parse_alert', storage_id, call_context, dict(alert))
         except calling.NeedsInstance:
@@ -168,22 +154,31 @@ class Door:
         with array.changed:
             instance = array.instance
         if instance is not None and tell_driver:
-            try:
-                with self._run(array, 'delete_storage',
-                               lambda call: instance.call('delete_storage', call.context),
-                               Lane.INTERACTIVE, None, LOGOUT_SECONDS):
-                    pass
-            except (exception.DelfinException, NotImplementedError) as error:
-                LOG.warning('delete_storage of storage %s failed: %s', storage_id, error)
-        with array.changed:
-            dropped = array.drop()
-            array.pardon()
-            array.changed.notify_all()
-        if dropped is not None:
-            dropped.kill()
+            self._say_goodbye(array, instance)
         with self._lock:
             self._arrays.pop(storage_id, None)
+        with array.changed:
+            ended = {instance, array.instance}
+            array.drop()
+            array.pardon()
+            array.forgotten = True
+            array.changed.notify_all()
+        for each in ended:
+            if each is not None:
+                each.kill()
         self._masker.forget(storage_id)
+
+    def _say_goodbye(self, array: Array, instance: Instance) -> None:
+        def work(call: Call) -> None:
+            with array.changed:
+                if array.instance is not instance:      # replaced, and told already
+                    return
+            instance.call('delete_storage', call.context)
+        try:
+            with self._run(array, 'delete_storage', work, Lane.INTERACTIVE, None, LOGOUT_SECONDS):
+                pass
+        except (exception.DelfinException, NotImplementedError) as error:
+            LOG.warning('delete_storage of storage %s failed: %s', array.storage_id, error)
 
     def reset(self, storage_id: str) -> None:
         """The access information changed: the next call builds a new driver, and a quarantine is over.
@@ -192,12 +187,11 @@ class Door:
         """
         array = self._array(storage_id)
         with array.changed:
-            unused = not array.calls[array.generation]
-            dropped = array.drop()
+            unused = array.drop()
             array.pardon()
             array.changed.notify_all()
-        if dropped is not None and unused:
-            self._retire(array, dropped)
+        if unused is not None:
+            self._sessions.retire(array, unused)
 
     def abandoned(self) -> dict[str, int]:
         """How many calls of each storage passed their deadline and are still inside the driver; only those with any."""
@@ -216,7 +210,7 @@ class Door:
             with array.changed:
                 array.stopped = True
                 array.changed.notify_all()
-        self._instances.stop()
+        self._sessions.stop()
 
     # --- the life of a call ---
 
@@ -235,7 +229,7 @@ class Door:
         """Do `work` in its turn, in a thread of its own, within its deadline; what it answers."""
         seconds = self._limits.deadline(lane) if timeout_seconds is None else timeout_seconds
         deadline = self._clock() + seconds
-        call = _Call(method, _context_for(context, array.storage_id),
+        call = Call(method, context_for(context, array.storage_id),
                      array.take_turn(method, lane, deadline, seconds))
         handover = Handover(deadline, self._clock, functools.partial(self._abandon, array, call, seconds),
                             functools.partial(self._clean, method))
@@ -244,15 +238,15 @@ class Door:
             if self._stopped:
                 handover.refuse(stopping())
         started = self._clock()
-        _thread(f'driver-{method}-{array.storage_id[:8]}', self._execute, array, call, work, handover)
+        start_thread(f'driver-{method}-{array.storage_id[:8]}', self._execute, array, call, work, handover)
         try:
             yield handover.answer()
         finally:
             if not handover.leave():
-                _thread(f'driver-watch-{array.storage_id[:8]}', handover.watch)
+                start_thread(f'driver-watch-{array.storage_id[:8]}', handover.watch)
             LOG.debug('%s of storage %s took %.3f s', method, array.storage_id, self._clock() - started)
 
-    def _execute(self, array: Array, call: _Call, work: Work, handover: Handover) -> None:
+    def _execute(self, array: Array, call: Call, work: Work, handover: Handover) -> None:
         """The body of a call's thread."""
         call.context.update_store()
         answer: Any = None
@@ -271,17 +265,18 @@ class Door:
             if error is not None and call.instance is array.instance and errors.session_lost(error):
                 array.broken = array.instance is not None
             in_time = handover.end(answer, error)
-            last = array.leave(call.generation)
+            done_with = {array.leave(call.generation), call.instance if call.private else None}
             if in_time and array.generation == call.generation:
                 array.answered()
             elif not in_time and not call.killed:
                 array.returned()
                 LOG.info('an abandoned call to storage %s returned', array.storage_id)
             array.changed.notify_all()
-        if last and call.instance is not None:
-            self._retire(array, call.instance)
+        for instance in done_with:
+            if instance is not None:
+                self._sessions.retire(array, instance)
 
-    def _abandon(self, array: Array, call: _Call, seconds: float, handover: Handover) -> None:
+    def _abandon(self, array: Array, call: Call, seconds: float, handover: Handover) -> None:
         """Give up waiting, unless the call has ended meanwhile. One step with the end of a call: see `_execute`."""
         with array.changed:
             if not handover.give_up(exception.DriverCallTimeout(call.method, array.storage_id, f'{seconds:g}')):
@@ -303,93 +298,6 @@ class Door:
             return NotImplementedError(self._masker.mask(str(error)))
         return errors.translate(error, method, self._masker.mask)
 
-    # --- instances ---
-
-    def _class_of(self, access: access_info.Access) -> type:
-        return self._drivers.get_class(access['vendor'], access['model'])
-
-    def _instance(self, array: Array, call: _Call, access: access_info.Access | None = None) -> Instance:
-        """The array's instance, made fit for a call. Runs in the call's thread: most drivers log in here."""
-        with array.changed:
-            current = array.generation == call.generation       # else the instance there is another call's
-            kept = array.instance if current else None
-            broken = array.broken
-            if kept is not None and kept.alive and not broken:
-                call.instance = kept
-                return kept
-        access = access if access is not None else self._load_access(array.storage_id)
-        driver_class = self._class_of(access)
-        arguments = self._arguments(array.storage_id, access, driver_class)
-        if kept is not None and kept.alive and self._reset_session(array, call, kept, arguments):
-            return kept
-        if kept is not None:
-            with array.changed:
-                if array.instance is kept:
-                    array.instance, array.broken = None, False
-            self._retire(array, kept)
-        return self._build(array, call, driver_class, access, arguments)
-
-    def _reset_session(self, array: Array, call: _Call, instance: Instance, arguments: Mapping[str, Any]) -> bool:
-        """Whether the driver has dropped its lost session and works with the current access information."""
-        self._use(array, call, instance)
-        try:
-            instance.call('reset_connection', call.context, **arguments)
-        except BaseException as error:      # third-party code
-            LOG.info('the session of storage %s could not be reset, its driver is built anew: %s', array.storage_id,
-                     self._clean('reset_connection', error))
-            return False
-        with array.changed:
-            if array.instance is instance:
-                array.broken = False
-                array.changed.notify_all()      # those who wait may run beside this call
-        return True
-
-    def _build(self, array: Array, call: _Call, driver_class: type, access: access_info.Access,
-               arguments: Mapping[str, Any]) -> Instance:
-        instance = self._instances.make(array.storage_id, driver_class, (access['vendor'], access['model']))
-        self._use(array, call, instance)
-        try:
-            instance.build(arguments, call.context)
-        except BaseException:
-            instance.kill()
-            raise
-        with array.changed:
-            if array.generation == call.generation and array.instance is None:
-                array.instance = instance
-                array.changed.notify_all()
-        return instance
-
-    def _use(self, array: Array, call: _Call, instance: Instance) -> None:
-        """Note it before it is asked for anything, so that it can be ended when it does not answer."""
-        with array.changed:
-            if self._stopped or call.abandoned:
-                raise stopping()
-            call.instance = instance
-
-    def _arguments(self, storage_id: str, access: access_info.Access, driver_class: type) -> dict[str, Any]:
-        """Keyword arguments of the driver's constructor and of `reset_connection`."""
-        options = options_of(driver_class)
-        self._masker.learn(storage_id, access_info.secrets(access, options))
-        return {**access_info.for_driver(access, storage_id, options), 'verify': self._verify(access)}
-
-    def _retire(self, array: Array, instance: Instance) -> None:
-        """Let an instance that was replaced log out, beside whatever goes on."""
-        with array.changed:
-            if self._stopped or array.leaving >= LOGOUTS_AT_MOST:
-                instance.kill()
-                return
-            array.leaving += 1
-        _thread(f'driver-log-out-{array.storage_id[:8]}', self._log_out, array, instance)
-
-    def _log_out(self, array: Array, instance: Instance) -> None:
-        context = _context_for(None, array.storage_id)
-        context.update_store()
-        try:
-            instance.close(context)
-        finally:
-            with array.changed:
-                array.leaving -= 1
-
 
 def _instances(isolation: str) -> Instances:
     return Processes() if isolation == 'process' else Threads()
@@ -401,14 +309,3 @@ def _configured_isolation() -> str:
         return str(cfg.CONF.drivers.isolation)
     except (cfg.NoSuchOptError, cfg.NoSuchGroupError):
         return 'thread'
-
-
-def _thread(name: str, body: Callable[..., None], *args: Any) -> None:
-    threading.Thread(target=body, args=args, name=name, daemon=True).start()
-
-
-def _context_for(context: RequestContext | None, storage_id: str) -> RequestContext:
-    """A fresh context for each call: drivers may write on it."""
-    fresh = RequestContext.from_dict((context or get_admin_context()).to_dict())
-    fresh.storage_id = storage_id
-    return fresh

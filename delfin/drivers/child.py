@@ -13,6 +13,7 @@ import faulthandler
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -78,7 +79,7 @@ class Child:
         while True:
             try:
                 kind, number, payload = self._wire.receive()
-            except (EOFError, OSError):
+            except Exception:       # the end, or the driver has read what was for us
                 os._exit(0)
             stream = self._streams.get(number)
             if kind is Kind.BUILD:
@@ -230,6 +231,9 @@ def main() -> NoReturn:
     _die_with(parent)
     os.set_inheritable(descriptor, False)
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # secrets are in it
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors='replace')       # type: ignore[union-attr]
     # The service decides when this process ends, also where systemd or a terminal signals the whole group. Handlers,
     # unlike SIG_IGN, do not pass to programs that a driver starts.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -78,8 +78,13 @@ class ThreadInstance:
 
     def close(self, context: RequestContext) -> None:
         """See `Instance`."""
-        if self._driver is not None:
-            log_out(self._driver, context)
+        driver, self._driver = self._driver, None
+        if driver is None:
+            return
+        try:
+            calling.call(driver, 'delete_storage', context)
+        except BaseException:       # third-party code, and nobody waits for it
+            LOG.debug('a replaced driver could not log out', exc_info=True)
 
     def kill(self) -> bool:
         """See `Instance`."""
@@ -101,14 +106,6 @@ def perform(driver: Any, method: str, context: RequestContext, *args: Any, **kwa
     """Call a driver. Rows become chunks; iterators inside a dict are run to their end."""
     answer = calling.call(driver, method, context, *args, **kwargs)
     return Chunks(answer) if isinstance(answer, Iterator) else calling.materialise(answer)
-
-
-def log_out(driver: Any, context: RequestContext) -> None:
-    """An instance that was replaced is nobody's any more; its session at the array should not stay open."""
-    try:
-        calling.call(driver, 'delete_storage', context)
-    except BaseException:       # third-party code, and nobody waits for it
-        LOG.debug('a replaced driver could not log out', exc_info=True)
 
 
 def capacity_of(driver_class: type) -> int:

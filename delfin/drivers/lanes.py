@@ -59,10 +59,12 @@ class Array:
         self._clock = clock
         self._on_quarantine = on_quarantine
         self.changed = threading.Condition()
-        self.stopped = False
+        self.stopped = False                # no calls any more
+        self.forgotten = False              # by the door: who waits here would call into the void
         self.instance: Instance | None = None
         self.broken = False                 # the instance's session has to be reset before the next call
         self.generation = 0                 # raised whenever the instance is dropped
+        self._dropped: dict[int, Instance] = {}         # with calls inside, by generation
         self.waiting: list[tuple[int, int]] = []        # heap of (lane, turn)
         self._turns = itertools.count()
         self.running = 0                    # calls of this generation
@@ -91,14 +93,14 @@ class Array:
             heapq.heappush(self.waiting, ticket)
             try:
                 while self.waiting[0] != ticket or self.running >= self.capacity:
-                    self._check_stopped()
+                    self._check_open()
                     left = deadline - self._clock()
                     if left <= 0 or not self.changed.wait(left):
                         raise exception.DriverCallTimeout(method, self.storage_id, seconds, message=(
                             f'{method} of storage {self.storage_id} did not get its turn within {seconds:g} seconds: '
                             'earlier calls are still under way.'))
                     self._check_quarantine()
-                self._check_stopped()
+                self._check_open()
                 self.running += 1
                 self.calls[self.generation] += 1
                 return self.generation
@@ -107,27 +109,38 @@ class Array:
                 heapq.heapify(self.waiting)
                 self.changed.notify_all()
 
-    def leave(self, generation: int) -> bool:
-        """A call of this generation has ended; True when it was the last one of an instance that was dropped."""
+    def leave(self, generation: int) -> Instance | None:
+        """A call of this generation has ended. After the last one: the instance that was dropped meanwhile."""
         self.calls[generation] -= 1
         if self.generation == generation:
             self.running -= 1
-            return False
+            return None
         if self.calls[generation]:
-            return False
+            return None
         del self.calls[generation]
-        return True
+        return self._dropped.pop(generation, None)
 
     def drop(self) -> Instance | None:
-        """A new generation begins: calls of the old one no longer count as running. The instance that was dropped."""
+        """A new generation begins: calls of the old one no longer count as running.
+
+        The old instance, unless calls are still inside: then the last of them gets it (`leave`).
+        """
         instance, self.instance, self.broken = self.instance, None, False
+        if not self.calls[self.generation]:
+            del self.calls[self.generation]
+        elif instance is not None:
+            self._dropped[self.generation] = instance
+            instance = None
         self.generation += 1
         self.running = 0
         return instance
 
-    def _check_stopped(self) -> None:
+    def _check_open(self) -> None:
         if self.stopped:
             raise stopping()
+        if self.forgotten:
+            raise exception.ServiceUnavailable(
+                f'the driver of storage {self.storage_id} was given up while a call waited for it; try again')
 
     # --- quarantine ---
 

@@ -2,11 +2,13 @@
 """What goes over the socket between a service (`remote`) and the process of a driver (`child`).
 
 Messages have a kind, the number of the call they belong to and a pickled payload. What a driver answers is reduced to
-plain data before it is sent, and nothing else is accepted: the service never runs code because a payload says so.
+plain data before it is sent, and nothing else is accepted: the service never runs code because a payload says so. An
+object among the data becomes an `Opaque` one, so that a strange value costs its row only, as it does without a process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import io
 import operator
@@ -18,6 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from delfin import cryptor, exception
+from delfin.common.text import clean
 
 _HEADER = struct.Struct('!BQQ')     # kind, call, bytes of payload
 _JOIN_BYTES = 65536                 # up to this size header and payload go out at once
@@ -30,6 +33,7 @@ _PLAIN = {
     'datetime': frozenset({'date', 'datetime', 'time', 'timedelta', 'timezone'}),
     'decimal': frozenset({'Decimal'}),
     'delfin.common.constants': frozenset({'metric_struct'}),
+    'delfin.drivers.wire': frozenset({'Opaque'}),
     'ipaddress': frozenset({'IPv4Address', 'IPv4Interface', 'IPv4Network', 'IPv6Address', 'IPv6Interface',
                             'IPv6Network'}),
     'uuid': frozenset({'UUID'}),
@@ -132,6 +136,22 @@ def load_request(payload: bytes) -> Any:
 
 # --- back ---
 
+class Opaque:
+    """In place of an object of a class that only the driver knows: the class's name, and the text if it had one."""
+
+    def __init__(self, name: str, text: str | None) -> None:
+        self.name = name
+        self.text = text
+
+    def __str__(self) -> str:
+        if self.text is None:
+            raise RuntimeError(f'{self.name} has no text')
+        return self.text
+
+    def __repr__(self) -> str:
+        return f'<{self.name}>'
+
+
 class _PlainPickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         """Called for everything that is not of a built-in type itself."""
@@ -145,10 +165,26 @@ class _PlainPickler(pickle.Pickler):
                 return base, (_bare(base, value),)
         if isinstance(value, Mapping):
             return dict, (dict(value),)
-        try:
+        with contextlib.suppress(TypeError):
             return int, (operator.index(value),)
-        except TypeError:
-            raise pickle.PicklingError(f'an object of class {kind.__name__}') from None
+        if not _could_be_copied(value):
+            raise pickle.PicklingError(f'an object of class {kind.__name__}')
+        return Opaque, (kind.__name__, _text(value))
+
+
+def _could_be_copied(value: Any) -> bool:
+    """Locks, sockets, functions and their like cannot, and are no values at all."""
+    try:
+        return not isinstance(value.__reduce_ex__(pickle.HIGHEST_PROTOCOL), str)
+    except Exception:       # objects of third parties
+        return False
+
+
+def _text(value: Any) -> str | None:
+    try:
+        return clean(str(value))
+    except Exception:       # objects of third parties
+        return None
 
 
 def _bare(base: type, value: Any) -> Any:

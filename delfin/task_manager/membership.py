@@ -48,9 +48,10 @@ class Membership:
 
     def start(self) -> None:
         """Join the others; what is ours already is taken before this returns."""
+        began = time.monotonic()
         with self._database.write() as connection:
             ownership.join(connection, self.node, self._key_ids(), self._lease_seconds)
-        self._renewed(time.monotonic())
+        self._renewed(began)
         self._balance()
         self._thread.start()
 

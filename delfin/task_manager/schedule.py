@@ -20,6 +20,6 @@ def is_due(name: str, interval_seconds: int, last: datetime | None, now: datetim
 
 def slot_start(name: str, interval_seconds: int, now: datetime) -> datetime:
     """Begin of the slot in which `now` lies."""
-    shift = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), 'big') % (interval_seconds * 1000)
-    elapsed = int((now - _EPOCH) / timedelta(milliseconds=1)) - shift
-    return now - timedelta(milliseconds=elapsed % (interval_seconds * 1000))
+    number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), 'big')
+    shift = timedelta(milliseconds=number % (interval_seconds * 1000))
+    return now - (now - _EPOCH - shift) % timedelta(seconds=interval_seconds)

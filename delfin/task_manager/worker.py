@@ -29,7 +29,7 @@ from delfin.task_manager.sync.inventory import Interrupted, Inventory
 LOG = logging.getLogger(__name__)
 
 _PURGE_ROWS = 2000
-_RETRY_SECONDS = 5.0        # pause after the database was away
+_RETRY_SECONDS = 5.0        # pause after the database was away, or an array could not be called for reasons of ours
 _BUG_SECONDS = 60.0         # pause before a run is tried again that met a bug of ours
 
 
@@ -95,6 +95,9 @@ class Worker:
             except SQLAlchemyError as error:
                 LOG.error('looking for work failed, next try in %d s; is the database up? %s', _RETRY_SECONDS,
                           _one_line(error))
+                pause = _RETRY_SECONDS
+            except Exception:       # nothing would be synced any more
+                LOG.exception('looking for work failed')
                 pause = _RETRY_SECONDS
             self._bell.wait(pause)
 
@@ -164,7 +167,7 @@ class Worker:
             LOG.info('%s', error)
         except Interrupted as error:
             LOG.info('sync run %d of storage %s is put back: %s', claim.run_id, claim.storage_id, error)
-            self._put_back(claim)
+            self._put_back(claim, 0 if self._stopping.is_set() else _RETRY_SECONDS)
         except Exception:       # a worker must survive
             LOG.exception('sync run %d of storage %s stopped; it is taken up again in %d s', claim.run_id,
                           claim.storage_id, _BUG_SECONDS)

@@ -65,7 +65,8 @@ def _slow_arrays(root: Path) -> list[Figure]:
                          f'longest run {longest:.2f} s')
         process.stop()
     middle = sorted(range(_ROUNDS), key=ratios.__getitem__)[_ROUNDS // 2]
-    return [Figure(f'sync of all {ARRAYS} arrays', 'sqlite', ratios[middle], '× floor', FACTOR, texts[middle])]
+    return [Figure(f'sync of all {ARRAYS} arrays', 'sqlite', ratios[middle], '× floor', FACTOR, texts[middle],
+                   tuple(ratios))]
 
 
 def _request(root: Path) -> list[Figure]:
@@ -89,7 +90,8 @@ def _request(root: Path) -> list[Figure]:
             _check_synced(process, STORAGES)
         process.stop()
     return [Figure(f'POST /v1/storages/sync with {STORAGES} storages', 'sqlite', statistics.median(times), 'ms',
-                   REQUEST_LIMIT_MS, f'worst {max(times):.0f} ms; all synced after {statistics.median(syncs):.1f} s')]
+                   REQUEST_LIMIT_MS, f'worst {max(times):.0f} ms; all synced after {statistics.median(syncs):.1f} s',
+                   tuple(times))]
 
 
 def _until_synced(site: Site) -> None:

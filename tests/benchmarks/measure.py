@@ -25,11 +25,17 @@ class Comparison:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     title: str = 'the list'         # what the parts are parts of
+    ratios: tuple[float, ...] = ()      # of each round; without them the medians are compared
 
     @property
     def ratio(self) -> float:
         """How many times the floor."""
-        return self.delfin / self.floor
+        return statistics.median(self.ratios) if self.ratios else self.delfin / self.floor
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met; open when the rounds disagree."""
+        return verdict(self.ratio, self.ratios, self.target)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,18 @@ class Figure:
     unit: str
     limit: float
     basis: str = ''
+    rounds: tuple[float, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Whether the limit is kept; open when the rounds disagree."""
+        return verdict(self.measured, self.rounds, self.limit)
+
+
+def verdict(value: float, rounds: Sequence[float], limit: float) -> str:
+    """'met' or 'missed', with a question mark when not all rounds say so: the machine was too busy to tell."""
+    word = 'met' if value <= limit else 'missed'
+    return word if all((one <= limit) == (value <= limit) for one in rounds) else f'{word}?'
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

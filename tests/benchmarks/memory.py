@@ -40,10 +40,10 @@ def measure(folder: Path) -> list[Figure]:
     for what, width in _WIDTHS.items():
         home = folder / f'memory-{width}'
         home.mkdir()
-        for sync in ('first', 'unchanged'):
+        for sync in ('a first', 'an unchanged'):
             seen = _child(home, width)
             figures.append(Figure(
-                f'memory of a {sync} sync of {ROWS:,} volumes, {what}', 'sqlite', seen['grown'] / ROWS, 'bytes/row',
+                f'memory of {sync} sync of {ROWS:,} volumes, {what}', 'sqlite', seen['grown'] / ROWS, 'bytes/row',
                 LIMIT_BYTES, f'{seen["grown"] / 2**20:.0f} MiB above {seen["before"] / 2**20:.0f} MiB'))
     return figures
 

@@ -22,8 +22,8 @@ DOCUMENT = Path(__file__).resolve().parents[2] / 'docs' / 'benchmarks.md'
 _BEGIN = '<!-- written by python -m tests.benchmarks --write: begin -->'
 _END = '<!-- end -->'
 _LIBRARIES = ('SQLAlchemy', 'psycopg', 'PyMySQL', 'orjson', 'WebOb', 'Routes', 'waitress')
-_HEAD = ('what', 'engine', 'against', 'floor ms', 'Delfin ms', 'ratio', 'target', '')
-_FIGURE_HEAD = ('what', 'engine', 'measured', 'limit', '', 'basis')
+_HEAD = ('what', 'engine', 'against', 'floor ms', 'Delfin ms', 'ratio', 'rounds', 'target', '')
+_FIGURE_HEAD = ('what', 'engine', 'measured', 'rounds', 'limit', '', 'basis')
 
 
 def text(comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> str:
@@ -52,9 +52,9 @@ def write(comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> None:
 
 
 def _cells(comparison: Comparison) -> tuple[str, ...]:
-    met = 'met' if comparison.ratio <= comparison.target else 'missed'
     return (comparison.what, comparison.engine, comparison.against, f'{comparison.floor:.2f}',
-            f'{comparison.delfin:.2f}', f'{comparison.ratio:.2f}', f'≤ {comparison.target:g}', met)
+            f'{comparison.delfin:.2f}', f'{comparison.ratio:.2f}', _range(comparison.ratios), f'≤ {comparison.target:g}',
+            comparison.verdict)
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -65,9 +65,12 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 
 
 def _figure_cells(figure: Figure) -> tuple[str, ...]:
-    met = 'met' if figure.measured <= figure.limit else 'missed'
-    return (figure.what, figure.engine, f'{figure.measured:,.4g} {figure.unit}', f'≤ {figure.limit:,.4g}', met,
-            figure.basis)
+    return (figure.what, figure.engine, f'{figure.measured:,.4g} {figure.unit}', _range(figure.rounds), f'≤ {figure.limit:,.4g}',
+            figure.verdict, figure.basis)
+
+
+def _range(values: Sequence[float]) -> str:
+    return f'{min(values):,.3g} to {max(values):,.3g}' if values else ''
 
 
 def _figures(figures: Sequence[Figure]) -> Iterator[str]:

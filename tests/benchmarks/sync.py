@@ -33,7 +33,8 @@ ENGINES = ('sqlite', 'postgresql')
 FIRST_TARGET, CHANGED_TARGET, UNCHANGED_TARGET = 2.5, 0.5, 0.35
 GROWTH_TARGET = 1.25            # time of a row when there are ten times as many of them
 
-_ROUNDS = {1_000: 15, 10_000: 7, 100_000: 3}
+_ROUNDS = 3
+_REPEATS = {1_000: 5, 10_000: 2, 100_000: 1}       # in each round
 _TABLE = models.table(VOLUMES.table)
 _TRANSACTION_ROWS = 2 * resources.BATCH
 _KEEP_RUNS = 10
@@ -41,44 +42,59 @@ _KEEP_RUNS = 10
 Row = dict[str, Any]
 
 
+Times = dict[str, list[float]]
+
+
 def measure(engine: str, folder: Path, say: Callable[[str], None]) -> tuple[list[Comparison], list[Figure]]:
-    """First, unchanged and slightly changed syncs of 1,000, 10,000 and 100,000 volumes."""
-    compared: list[Comparison] = []
-    firsts: dict[int, tuple[float, float]] = {}
+    """First, unchanged and slightly changed syncs of 1,000, 10,000 and 100,000 volumes.
+
+    The sizes take turns as well: their growth would otherwise compare one moment of the machine with another.
+    """
+    rounds: list[dict[int, Times]] = []
     with fresh(engine, folder) as database:
-        for volumes, rounds in _ROUNDS.items():
-            say(f'{engine}: syncs of {volumes:,} volumes')
-            times = _Rounds(database, volumes).medians(rounds)
-            compared += _comparisons(engine, volumes, times)
-            firsts[volumes] = times['raw'], times['first']
-    return compared, list(_growth(engine, firsts))
+        arrays = {volumes: _Array(database, volumes) for volumes in _REPEATS}
+        for array in arrays.values():
+            array.times(1)          # warm-up
+        for number in range(_ROUNDS):
+            say(f'{engine}: syncs, round {number + 1} of {_ROUNDS}')
+            rounds.append({volumes: array.times(_REPEATS[volumes]) for volumes, array in arrays.items()})
+    compared: list[Comparison] = []
+    for volumes in _REPEATS:
+        compared += _comparisons(engine, volumes, [times[volumes] for times in rounds])
+    return compared, list(_growth(engine, rounds))
 
 
-def _comparisons(engine: str, volumes: int, times: dict[str, float]) -> Iterator[Comparison]:
-    raw = times['raw']
-    for what, time_of, target in (('first', 'first', FIRST_TARGET), ('1 % changed', 'changed', CHANGED_TARGET),
-                                  ('unchanged', 'unchanged', UNCHANGED_TARGET)):
-        parts = {} if what == 'first' else {'stored rows': times['stored']}
+def _comparisons(engine: str, volumes: int, rounds: Sequence[Times]) -> Iterator[Comparison]:
+    times = {name: statistics.median(time for of_round in rounds for time in of_round[name]) for name in rounds[0]}
+
+    def ratios(name: str, floor: str) -> tuple[float, ...]:
+        return tuple(statistics.median(of_round[name]) / statistics.median(of_round[floor]) for of_round in rounds)
+
+    for what, name, target in (('first', 'first', FIRST_TARGET), ('1 % changed', 'changed', CHANGED_TARGET),
+                               ('unchanged', 'unchanged', UNCHANGED_TARGET)):
+        parts = {} if name == 'first' else {'stored rows': times['stored']}
         parts |= {'coercion, fingerprints': times['coercion']}
-        parts['the rest'] = times[time_of] - sum(parts.values())
-        yield Comparison(f'{what} sync of {volumes:,} volumes', engine, f'executemany of {volumes:,} rows', raw,
-                         times[time_of], target, parts if volumes == max(_ROUNDS) else {},
-                         f'a sync of {volumes:,} volumes ({what})')
+        parts['the rest'] = times[name] - sum(parts.values())
+        yield Comparison(f'{what} sync of {volumes:,} volumes', engine, f'executemany of {volumes:,} rows',
+                         times['raw'], times[name], target, parts if volumes == max(_REPEATS) else {},
+                         f'a sync of {volumes:,} volumes ({what})', ratios(name, 'raw'))
     if 'copy' in times:
         yield Comparison(f'first sync of {volumes:,} volumes', engine, f'COPY of {volumes:,} rows', times['copy'],
-                         times['first'], FIRST_TARGET)
+                         times['first'], FIRST_TARGET, ratios=ratios('first', 'copy'))
 
 
-def _growth(engine: str, firsts: dict[int, tuple[float, float]]) -> Iterator[Figure]:
+def _growth(engine: str, rounds: Sequence[dict[int, Times]]) -> Iterator[Figure]:
     """How much longer a row of a first sync takes when there are ten times as many; the floor grows, too."""
-    sizes = sorted(firsts)
+    sizes = sorted(_REPEATS)
     for few, many in zip(sizes, sizes[1:], strict=False):
-        raw, delfin = (firsts[many][index] / firsts[few][index] * few / many for index in (0, 1))
-        yield Figure(f'time of a row of a first sync, {many:,} against {few:,} volumes', engine, delfin, '×',
-                     GROWTH_TARGET, f'executemany: {raw:.2f} ×')
+        raw, delfin = ([statistics.median(times[many][name]) / statistics.median(times[few][name]) * few / many
+                        for times in rounds] for name in ('raw', 'first'))
+        yield Figure(f'time of a row of a first sync, {many:,} against {few:,} volumes', engine,
+                     statistics.median(delfin), '×', GROWTH_TARGET,
+                     f'executemany {statistics.median(raw):.2f} ({min(raw):.2f} to {max(raw):.2f})', tuple(delfin))
 
 
-class _Rounds:
+class _Array:
     """All contestants on one table, with rows made before."""
 
     def __init__(self, database: Database, volumes: int) -> None:
@@ -91,6 +107,7 @@ class _Rounds:
         self._tuples = list(self._plain())
         self._door = ScriptedDoor({'get_storage': {'serial_number': f'SN-{volumes}', 'name': 'array'}})
         self._inventory = Inventory(database, self._door, masker_for())       # type: ignore[arg-type]
+        self._turn = 0
         gc.collect()
         gc.freeze()     # a driver's rows are not kept in life: they must not be gone through again and again
 
@@ -106,16 +123,17 @@ class _Rounds:
                       'updated_at': None, 'stale_since': None, 'fingerprint': number.to_bytes(16, 'big')}
             yield tuple(values[name] for name in self._names)
 
-    def medians(self, rounds: int) -> dict[str, float]:
-        """Median milliseconds of each contestant."""
-        times: dict[str, list[float]] = defaultdict(list)
+    def times(self, repeats: int) -> Times:
+        """Milliseconds of each contestant."""
+        times: Times = defaultdict(list)
         contestants = [self._inserts, self._copies, self._syncs]
-        for number in range(rounds + 1):
-            shift = number % len(contestants)
+        for _ in range(repeats):
+            self._turn += 1
+            shift = self._turn % len(contestants)
             for contestant in contestants[shift:] + contestants[:shift]:       # nobody always follows the same one
                 for name, milliseconds in contestant():
                     times[name].append(milliseconds)
-        return {name: statistics.median(values[1:]) for name, values in times.items()}      # less the warm-up
+        return times
 
     def _inserts(self) -> Iterator[tuple[str, float]]:
         self._empty()

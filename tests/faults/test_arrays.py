@@ -53,7 +53,7 @@ class Array:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(tmp_path_factory.mktemp('arrays'), drivers={
         'inventory_timeout_seconds': DEADLINE_SECONDS, 'interactive_timeout_seconds': DEADLINE_SECONDS,
-        'quarantine_min_seconds': 3600}, sync={'confirm_delay_seconds': CONFIRM_SECONDS})
+        'quarantine_min_seconds': 3600}, sync={'confirm_delay_seconds': CONFIRM_SECONDS, 'interval_seconds': 0})
 
 
 @pytest.fixture(scope='module')
@@ -69,7 +69,7 @@ def array(delfin: Client, site: Site, request: pytest.FixtureRequest) -> Array:
     return Array(delfin, site.root / f'control-{number}.json', 10000 + number)
 
 
-@pytest.mark.parametrize('action', ['raise', 'raise_typed', 'half_generator'])
+@pytest.mark.parametrize('action', ['raise', 'raise_typed', 'exit', 'half_generator', 'half_hang'])
 def test_a_kind_that_fails_says_why_keeps_its_rows_and_stops_no_other(array: Array, action: str) -> None:
     before = array.ids()
     array.behave(misbehave=f'list_volumes:{action}')
@@ -79,7 +79,9 @@ def test_a_kind_that_fails_says_why_keeps_its_rows_and_stops_no_other(array: Arr
     assert results['volumes']['state'] == 'failed'
     assert results['volumes']['error']
     assert {result['state'] for name, result in results.items() if name != 'volumes'} == {'done'}
+    assert array.client.get(f'/v1/storages/{array.id}')['failed_kinds'] == ['volumes']
     assert array.ids() == before
+    array.behave()
 
 
 def test_the_next_good_sync_makes_it_synced_again(array: Array) -> None:

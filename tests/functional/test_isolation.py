@@ -78,7 +78,6 @@ def test_every_storage_has_one_process_and_all_its_rows(delfin: Process, array: 
 
 
 def test_a_process_takes_as_much_memory_as_the_option_says(array: Array) -> None:
-    print(Path(f'/proc/{array.process()}/status').read_text())
     pages = int(Path(f'/proc/{array.process()}/statm').read_text().split()[1])
     assert pages * os.sysconf('SC_PAGE_SIZE') < BYTES_AT_MOST
 

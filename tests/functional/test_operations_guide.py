@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -31,7 +32,9 @@ GUIDE = ROOT / 'docs' / 'operations.md'
 STEPS = steps(GUIDE)
 SECONDS = 240
 
-pytestmark = pytest.mark.timeout(SECONDS + 30)
+_MISSING = [name for name in ('bash', 'curl', 'sqlite3', 'setsid') if not shutil.which(name)]
+
+pytestmark = [pytest.mark.timeout(SECONDS + 30), pytest.mark.skipif(bool(_MISSING), reason=f'missing: {_MISSING}')]
 
 _SYSTEMCTL = '''
 import os, re, shlex, signal, subprocess, sys, time

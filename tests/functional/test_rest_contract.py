@@ -650,8 +650,16 @@ def test_a_body_that_is_none(delfin: Client, content: bytes, content_type: str, 
     Case('nor a latest one', 'GET /v1/storages/nothing/syncs/latest', refusal('StorageNotFound'), 404),
     Case('a sync takes no parameters', 'POST /v1/storages/{storage}/sync?forse=true', status=400,
          answer=refusal('InvalidInput', "'forse'")),
-    Case('nor a body that says something', 'POST /v1/storages/{storage}/sync', refusal('BadRequest', 'no body'), 400,
-         body={'force': True}),
+    Case('a sync of unknown kinds names the known ones', 'POST /v1/storages/{storage}/sync', status=400,
+         body={'kinds': ['moons']}, answer=refusal('InvalidInput', 'kinds.0', 'storage_pools', 'volumes')),
+    Case('a sync of no kinds', 'POST /v1/storages/{storage}/sync', refusal('InvalidInput', 'kinds'), 400,
+         body={'kinds': []}),
+    Case('a misspelt force', 'POST /v1/storages/{storage}/sync', refusal('InvalidInput', 'forse', 'force, kinds'), 400,
+         body={'forse': True}),
+    Case('a sync of an unknown storage', 'POST /v1/storages/nothing/sync', refusal('StorageNotFound'), 404,
+         body={'kinds': ['volumes']}),
+    Case('a sync of all takes no body that says something', 'POST /v1/storages/sync',
+         refusal('BadRequest', 'no body'), 400, body={'force': True}),
 )
 def test_nested_collections(delfin: Client, words: dict[str, str], case: Case) -> None:
     answers(delfin, case, words)
@@ -897,7 +905,8 @@ def test_labels_are_what_people_say_and_survive_a_sync(array: Array) -> None:
          body={'note': None, 'tags': None}),
     Case('nothing changes nothing', 'PUT /v1/storages/{labelled}', {'id': '{labelled}'}, body={}),
     Case('what the array says cannot be changed', 'PUT /v1/storages/{labelled}', status=400, body={'vendor': 'x'},
-         answer=refusal('InvalidInput', 'vendor', 'display_name, name, note, site, tags')),
+         answer=refusal('InvalidInput', 'vendor', 'display_name, maintenance, name, note, site, sync_interval_seconds',
+                        'tags')),
     Case('tags are texts', 'PUT /v1/storages/{labelled}', refusal('InvalidInput', 'tags'), 400, body={'tags': [1]}),
     Case('a label has an end', 'PUT /v1/storages/{labelled}', refusal('InvalidInput', 'site', '255'), 400,
          body={'site': 'x' * 256}),
@@ -905,6 +914,50 @@ def test_labels_are_what_people_say_and_survive_a_sync(array: Array) -> None:
 )
 def test_labels(delfin: Client, labelled: dict[str, Any], case: Case) -> None:
     answers(delfin, case, {'labelled': labelled['id']})
+
+
+# --- Settings, syncs of some kinds, nodes ---
+
+@table(
+    Case('maintenance is switched on', 'PUT /v1/storages/{labelled}', {'maintenance': True}, body={'maintenance': True}),
+    Case('and stays', 'GET /v1/storages/{labelled}', {'maintenance': True, 'sync_interval_seconds': None}),
+    Case('an interval of its own', 'PUT /v1/storages/{labelled}', {'sync_interval_seconds': 900, 'maintenance': True},
+         body={'sync_interval_seconds': 900}),
+    Case('zero is never', 'PUT /v1/storages/{labelled}', {'sync_interval_seconds': 0},
+         body={'sync_interval_seconds': 0}),
+    Case('null is as the installation has it', 'PUT /v1/storages/{labelled}',
+         {'sync_interval_seconds': None, 'maintenance': False},
+         body={'sync_interval_seconds': None, 'maintenance': False}),
+    Case('maintenance is yes or no', 'PUT /v1/storages/{labelled}', refusal('InvalidInput', 'maintenance', 'boolean'),
+         400, body={'maintenance': None}),
+    Case('an interval is not negative', 'PUT /v1/storages/{labelled}', status=400, body={'sync_interval_seconds': -1},
+         answer=refusal('InvalidInput', 'sync_interval_seconds', '0')),
+    Case('nor longer than a month', 'PUT /v1/storages/{labelled}', status=400,
+         body={'sync_interval_seconds': 2_592_001}, answer=refusal('InvalidInput', 'sync_interval_seconds', '2592000')),
+    Case('the nodes of the installation', 'GET /v1/nodes', {'nodes': [
+        {'name': str, 'version': str, 'alive': True, 'storages': int, 'started_at': re.compile('Z$'),
+         'heartbeat_at': re.compile('Z$'), 'expires_at': re.compile('Z$'), 'key_ids': ABSENT, 'boot': ABSENT}]}),
+    Case('nodes take no parameters', 'GET /v1/nodes?alive=true', refusal('InvalidInput', "'alive'"), 400),
+)
+def test_settings_and_nodes(delfin: Client, labelled: dict[str, Any], case: Case) -> None:
+    answers(delfin, case, {'labelled': labelled['id']})
+
+
+def test_some_kinds_are_synced_at_once(array: Array) -> None:
+    requested = ask(array.client, f'POST /v1/storages/{array.id}/sync', 202, {'kinds': ['disks'], 'force': True})
+    assert requested.headers['Location'] == f'/v1/storages/{array.id}/syncs/latest'
+    expect({'trigger': 'api', 'state': 'done', 'force': True, 'kinds': [
+        {'kind': 'storage', 'state': 'done'}, {'kind': 'disks', 'state': 'done', 'seen': 24}]},
+        array.client.synced(array.id, requested.json()['id']))
+
+
+def test_a_kind_that_could_not_be_fetched_is_named_until_it_can(array: Array) -> None:
+    array.behave(misbehave='list_volumes:raise_typed')
+    array.sync()
+    expect({'sync_status': 'FAILED', 'failed_kinds': ['volumes']}, storage_of(array))
+    array.behave()
+    array.sync()
+    expect({'sync_status': 'SYNCED', 'failed_kinds': []}, storage_of(array))
 
 
 # --- 14. Freshness ---

@@ -9,6 +9,7 @@ import ctypes
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -242,7 +243,7 @@ class Rude(Told):
 
     def list_storage_host_groups(self, context):
         return {'cmdline': Path('/proc/self/cmdline').read_text(), 'environ': Path('/proc/self/environ').read_text(),
-                'PYTHONPATH': os.environ.get('PYTHONPATH')}
+                'PYTHONPATH': os.environ.get('PYTHONPATH'), 'core': resource.getrlimit(resource.RLIMIT_CORE)[0]}
 
     def get_latest_perf_timestamp(self, context):
         return os.getpid()
@@ -277,4 +278,11 @@ class StuckAtOnce(Told):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
+        self.wait_for('go')
+
+
+class StuckAtTheEnd(Told):
+    """Hangs when it should log out."""
+
+    def delete_storage(self, context):
         self.wait_for('go')

@@ -52,7 +52,8 @@ class Clock:
 class House:
     """A door, what it told of quarantines, and the drivers that were built."""
 
-    def __init__(self, driver_class, limits, load_access=lambda storage_id: ACCESS, clock=time, **options):
+    def __init__(self, driver_class, limits, load_access, clock, hanging):
+        self.hanging = hanging
         self.told = []
         self.built = built = []
 
@@ -63,7 +64,7 @@ class House:
 
         self.masker = Masker()
         self.door = Door(Drivers(Counted), load_access, limits=limits, masker=self.masker, clock=clock.monotonic,
-                         on_quarantine=lambda storage_id, until: self.told.append((storage_id, until)), **options)
+                         on_quarantine=lambda storage_id, until: self.told.append((storage_id, until)))
 
     def call(self, method='list_volumes', lane=Lane.BULK, storage_id=ID, **kwargs):
         return self.door.call(storage_id, method, lane=lane, **kwargs)
@@ -72,10 +73,21 @@ class House:
         return in_thread(self.call, *args, **kwargs)
 
     def hang(self, times=1):
-        """So many calls pass their deadline."""
+        """So many calls pass their deadline while the driver hangs, however slow this machine is."""
         for _ in range(times):
+            call = self.call_beside()
+            self.hanging.wait_until_inside()
+            for handover in list(self.door._under_way):
+                if handover.wanted:
+                    self._pass_deadline(handover)
             with pytest.raises(exception.DriverCallTimeout):
-                self.call(timeout_seconds=SHORT)
+                call.result(PATIENCE_SECONDS)
+
+    @staticmethod
+    def _pass_deadline(handover):
+        with handover._changed:
+            handover._deadline = 0
+            handover._changed.notify_all()
 
     def waiting(self, storage_id=ID):
         return len(self.door._array(storage_id).waiting)
@@ -95,11 +107,11 @@ def hanging():
 
 
 @pytest.fixture
-def house(clock):
+def house(clock, hanging):
     """`house(list_volumes=…)`: a house whose driver has these methods."""
     def make(base=MinimalDriver, limits=None, load_access=lambda storage_id: ACCESS, **members):
         limits = limits or Limits(*[PATIENCE_SECONDS] * 3)
-        return House(make_driver(base, **members), limits, load_access, clock)
+        return House(make_driver(base, **members), limits, load_access, clock, hanging)
     return make
 
 
@@ -532,9 +544,8 @@ def test_a_quarantine_of_one_array_does_not_touch_another(stuck):
 
 def test_a_waiting_call_learns_of_the_quarantine(stuck, hanging):
     stuck.hang(1)
-    first = stuck.call_beside(timeout_seconds=0.5)
-    for _ in range(2):
-        hanging.wait_until_inside()
+    first = stuck.call_beside(timeout_seconds=1)
+    hanging.wait_until_inside()
     second = stuck.call_beside('get_storage')
     until(lambda: stuck.waiting() == 1)
     with pytest.raises(exception.DriverCallTimeout):

@@ -15,10 +15,11 @@ import pytest
 
 from delfin import cryptor, exception
 from delfin.common.masking import MASK, MaskingFilter
+from delfin.drivers import api
 from delfin.drivers.api import Door
 from delfin.drivers.fake_storage import FakeStorageDriver
 from delfin.drivers.lanes import ABANDONED_AT_MOST
-from tests.unit.door_drivers import SECRET, Rude, Session, Stuck, StuckAtOnce, Wide
+from tests.unit.door_drivers import SECRET, Rude, Session, Stuck, StuckAtOnce, StuckAtTheEnd, Wide
 from tests.unit.door_house import HANG_SECONDS, ID, houses, runs
 from tests.unit.support import PATIENCE_SECONDS, Drivers, make_driver, until
 from tests.unit.support import ROOT as CHECKOUT
@@ -192,9 +193,7 @@ def test_a_driver_that_hangs_for_ever_costs_eight_threads_and_the_others_nothing
 
 
 def test_a_driver_that_hangs_when_it_logs_out_costs_two_threads(threads):
-    def delete_storage(self, context):
-        self.wait_for('go')
-    made = threads(make_driver(Session, delete_storage=delete_storage))
+    made = threads(StuckAtTheEnd)
     for _ in range(5):
         made.call()
         made.door.reset(ID)
@@ -331,7 +330,7 @@ def test_a_process_runs_no_signal_that_is_meant_for_the_service(rude):
 def test_secrets_are_nowhere_where_others_can_see_them(rude):
     seen = rude.call('list_storage_host_groups')
     assert ID in seen['cmdline'] and 'PATH=' in seen['environ']
-    assert SECRET not in seen['cmdline'] + seen['environ']
+    assert SECRET not in seen['cmdline'] + seen['environ'] and seen['core'] == 0
     assert seen['PYTHONPATH'] == os.environ.get('PYTHONPATH')
 
 
@@ -342,6 +341,56 @@ def test_a_forgotten_storage_has_no_process(rude):
     rude.door.forget(ID)
     until(lambda: not runs(pid))
     assert rude.told('left') == ['left 1']
+
+
+def test_a_storage_is_forgotten_although_its_driver_hangs(processes, monkeypatch):
+    monkeypatch.setattr(api, 'LOGOUT_SECONDS', HANG_SECONDS)
+
+    made = processes(StuckAtTheEnd)
+    made.call()
+    pid = made.pid()
+    made.door.forget(ID)
+    until(lambda: not runs(pid))
+
+
+def test_a_storage_that_is_forgotten_during_a_call_has_no_process(processes, monkeypatch):
+    monkeypatch.setattr(api, 'LOGOUT_SECONDS', HANG_SECONDS)
+    made = processes(Stuck)
+    made.call()
+    pid, beside = made.pid(), made.call_beside('list_volumes')
+    made.await_told('inside')
+    made.door.forget(ID)
+    until(lambda: not runs(pid))
+    with pytest.raises(exception.StorageBackendException):
+        beside.result(PATIENCE_SECONDS)
+
+
+def test_who_waits_for_a_storage_that_is_forgotten_is_told_so_and_starts_no_process(house, monkeypatch):
+    monkeypatch.setattr(api, 'LOGOUT_SECONDS', HANG_SECONDS)
+    made = house(Stuck)
+    made.call()
+    array = made.door._array(ID)
+    made.call_beside('list_volumes')
+    made.await_told('inside')
+    waiting = made.call_beside()
+    until(lambda: array.waiting)
+    made.door.forget(ID)
+    with pytest.raises(exception.ServiceUnavailable, match='was given up'):
+        waiting.result(PATIENCE_SECONDS)
+    assert made.told('built') == ['built 1']
+
+
+def test_an_instance_whose_access_information_changed_during_a_call_ends_after_it(processes):
+    made = processes(Stuck)
+    made.call()
+    pid, beside = made.pid(), made.call_beside('list_volumes')
+    made.await_told('inside')
+    made.door.reset(ID)
+    assert made.call()['instance'] == 2 and runs(pid)
+    made.write('go')
+    assert beside.result(PATIENCE_SECONDS) == ['late']
+    until(lambda: not runs(pid))
+    assert made.told('left') == ['left 1']
 
 
 def test_a_replaced_driver_logs_out_and_its_process_ends(rude):

@@ -9,8 +9,10 @@ import decimal
 import enum
 import ipaddress
 import os
+import pathlib
 import pickle
 import socket
+import threading
 import types
 import uuid
 
@@ -18,8 +20,8 @@ import pytest
 
 from delfin import cryptor, exception
 from delfin.common.constants import metric_struct
-from delfin.drivers.wire import Kind, Wire, dump_answer, dump_request, load_answer, load_request
-from tests.unit.support import PATIENCE_SECONDS, in_thread
+from delfin.drivers.wire import Kind, Opaque, Wire, dump_answer, dump_request, load_answer, load_request
+from tests.unit.support import PATIENCE_SECONDS, Unprintable, in_thread
 
 
 class Text(str):
@@ -81,14 +83,29 @@ def test_what_derives_from_data_crosses_as_plain_data(value, plain):
     assert there == plain and type(there) is type(plain)
 
 
-def endless():
-    class Deep:
-        def __index__(self):
-            raise RecursionError
-    return Deep()
+@pytest.mark.parametrize('value', [Unprintable(), object(), pathlib.PurePath('/x'), ValueError('x'), Harmful()],
+                         ids=lambda value: type(value).__name__)
+def test_of_an_object_its_text_crosses(value):
+    """A value that no column takes costs its row only."""
+    there = crossed([value])[0]
+    assert type(there) is Opaque and repr(there) == f'<{type(value).__name__}>'
+    try:
+        text = str(value)
+    except RuntimeError:
+        with pytest.raises(RuntimeError):
+            str(there)
+    else:
+        assert str(there) == text
 
 
-@pytest.mark.parametrize('value', [object(), lambda: 1, os.system, Harmful, (row for row in ()), socket, endless()],
+def test_what_contains_itself_does_not_cross():
+    row = Row()
+    row['row'] = row
+    with pytest.raises(exception.InvalidResults):
+        dump_answer(row, 'x')
+
+
+@pytest.mark.parametrize('value', [threading.Lock(), lambda: 1, os.system, Harmful, (row for row in ()), socket],
                          ids=lambda value: type(value).__name__)
 def test_what_is_no_data_does_not_cross(value):
     with pytest.raises(exception.InvalidResults, match='list_disks answered what cannot be passed on'):

@@ -204,6 +204,12 @@ def test_a_setting_that_is_none_is_refused_with_its_rule(given, message):
     assert caught.value.msg.removeprefix('Invalid input received. ').startswith(message)
 
 
+@pytest.mark.parametrize('seconds', [60.0, 900])
+def test_an_interval_is_a_whole_number(seconds):
+    """60.0 is an integer to JSON Schema, not to a database."""
+    assert type(labels({'sync_interval_seconds': seconds})['sync_interval_seconds']) is int
+
+
 # --- asking for a sync ---
 
 @pytest.mark.parametrize(('given', 'taken'), [

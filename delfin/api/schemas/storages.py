@@ -145,6 +145,8 @@ def access_update(body: Any) -> dict[str, Any]:
 def labels(body: Any) -> dict[str, Any]:
     """The body of `PUT /v1/storages/{id}` by our column names; empty texts mean none."""
     given = _checked(_validate_labels, body)
+    if isinstance(given.get('sync_interval_seconds'), float):       # 60.0 is an integer to JSON Schema
+        given['sync_interval_seconds'] = int(given['sync_interval_seconds'])
     return {_LABEL_NAMES.get(name, name): value if name in SETTINGS else value or None
             for name, value in given.items()}
 
