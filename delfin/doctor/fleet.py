@@ -152,21 +152,19 @@ def _ids(patient: Patient, statement: sa.Select[Any]) -> list[str]:
 
 
 def node_names(patient: Patient) -> Iterator[Finding]:
-    """Two task services of one name push each other's row out: its boot id changes all the time."""
-    seen: defaultdict[str, list[str]] = defaultdict(list)
+    """Two task services of one name push each other's row out, and begin a new one each time."""
+    lives: defaultdict[str, set[datetime]] = defaultdict(set)
     if not _nodes(patient):
         return
     for look in range(_LOOKS):
         if look:
             time.sleep(_BETWEEN_LOOKS_SECONDS)      # what other hosts do wakes nobody here
-        with patient.database.read() as connection:
-            for row in connection.execute(sa.select(nodes.c.name, nodes.c.boot)):
-                if row.boot not in seen[row.name][-1:]:
-                    seen[row.name].append(row.boot)
-    for name, boots in seen.items():
-        if len(boots) > 1:
-            yield problem(node_names, f'{len(set(boots))} task services call themselves {name} (or it was started '
-                          'again just now); set another host in [DEFAULT] for each')
+        for node in _nodes(patient):
+            lives[node['name']].add(node['started_at'])
+    for name, starts in lives.items():
+        if len(starts) > 1:
+            yield problem(node_names, f'more than one task service is called {name} (or it was started again just '
+                          'now); set another host in [DEFAULT] for each')
 
 
 CHECKS: tuple[Check, ...] = (task_services, node_versions, node_keys, storage_owners, quarantine, failing_storages,

@@ -30,8 +30,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from oslo_config import cfg
-
 from delfin import access as access_info
 from delfin import exception
 from delfin.common.masking import Masker
@@ -61,15 +59,15 @@ class Door:
     `load_access(storage_id)` gives the open access information; `verify(access)` what drivers are told about
     certificates (True, False, or the path of a CA bundle); `on_quarantine(storage_id, until)` is told when an
     array is left alone (`until` a time) and when that is over (None); `admit(storage_id)` is asked before each `call`
-    and `answer`, and what it raises goes to the caller; `isolation` is `thread` or `process`, or None for what
-    `[drivers] isolation` says; `clock` gives seconds.
+    and `answer`, and what it raises goes to the caller; `isolation` is `thread` or `process`; `clock`
+    gives seconds.
     """
 
     def __init__(self, drivers: DriverManager, load_access: Callable[[str], access_info.Access], *,
                  limits: Limits | None = None, masker: Masker | None = None,
                  verify: Callable[[access_info.Access], bool | str] = lambda access: True,
                  on_quarantine: Callable[[str, datetime | None], None] = lambda storage_id, until: None,
-                 admit: Callable[[str], None] | None = None, isolation: str | None = None,
+                 admit: Callable[[str], None] | None = None, isolation: str = 'thread',
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._load_access = load_access
         self._limits = limits or Limits()
@@ -77,11 +75,11 @@ class Door:
         self._on_quarantine = on_quarantine
         self._admit = admit or (lambda storage_id: None)
         self._sessions = Sessions(drivers, load_access, self._masker, verify,
-                                  _instances(isolation or _configured_isolation()))
+                                  _instances(isolation))
         self._clock = clock
         self._arrays: dict[str, Array] = {}
         self._lock = threading.Lock()
-        self._under_way: set[Handover] = set()
+        self._under_way: dict[Handover, Array] = {}
         self._stopped = False
 
     # --- calls ---
@@ -148,9 +146,13 @@ class Door:
     def forget(self, storage_id: str, *, tell_driver: bool = True) -> None:
         """Drop the storage's driver. With `tell_driver` its `delete_storage` is called first, so that it can log out.
 
-        Never raises: the storage goes, whatever its driver says.
+        Who waits for a call to it gets `ServiceUnavailable`. Never raises: the storage goes, whatever its driver says.
         """
         array = self._array(storage_id)
+        with self._lock:
+            under_way = [handover for handover, of in self._under_way.items() if of is array]
+        for handover in under_way:
+            handover.refuse(array.given_up())
         with array.changed:
             instance = array.instance
         if instance is not None and tell_driver:
@@ -234,7 +236,7 @@ class Door:
         handover = Handover(deadline, self._clock, functools.partial(self._abandon, array, call, seconds),
                             functools.partial(self._clean, method))
         with self._lock:
-            self._under_way.add(handover)
+            self._under_way[handover] = array
             if self._stopped:
                 handover.refuse(stopping())
         started = self._clock()
@@ -260,7 +262,7 @@ class Door:
             if not isinstance(error, NotImplementedError | exception.DelfinException):
                 LOG.debug('driver of storage %s raised', array.storage_id, exc_info=True)
         with self._lock:
-            self._under_way.discard(handover)
+            self._under_way.pop(handover, None)
         with array.changed:
             if error is not None and call.instance is array.instance and errors.session_lost(error):
                 array.broken = array.instance is not None
@@ -301,11 +303,3 @@ class Door:
 
 def _instances(isolation: str) -> Instances:
     return Processes() if isolation == 'process' else Threads()
-
-
-def _configured_isolation() -> str:
-    """`[drivers] isolation`; `thread` where nobody has declared the options."""
-    try:
-        return str(cfg.CONF.drivers.isolation)
-    except (cfg.NoSuchOptError, cfg.NoSuchGroupError):
-        return 'thread'

@@ -139,8 +139,12 @@ class Array:
         if self.stopped:
             raise stopping()
         if self.forgotten:
-            raise exception.ServiceUnavailable(
-                f'the driver of storage {self.storage_id} was given up while a call waited for it; try again')
+            raise self.given_up()
+
+    def given_up(self) -> exception.ServiceUnavailable:
+        """What calls get whose driver was given up meanwhile."""
+        return exception.ServiceUnavailable(
+            f'the driver of storage {self.storage_id} was given up while a call waited for it; try again')
 
     # --- quarantine ---
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from delfin import access as access_info
+from delfin import exception
 from delfin.common.masking import Masker
 from delfin.context import RequestContext, get_admin_context
 from delfin.drivers import errors
@@ -21,6 +22,7 @@ from delfin.drivers.manager import DriverManager, options_of
 
 LOG = logging.getLogger(__name__)
 
+_REFUSED = (exception.InvalidUsernameOrPassword, exception.InvalidCredential)
 LOGOUTS_AT_MOST = 2     # instances of one array that log out beside the calls; more are left to the array's own limits
 
 
@@ -86,8 +88,11 @@ class Sessions:
         try:
             instance.call('reset_connection', call.context, **arguments)
         except BaseException as error:      # third-party code
+            clean = errors.translate(error, 'reset_connection', self._masker.mask)
+            if isinstance(clean, _REFUSED):     # one more login with the same words might lock the account
+                raise clean from None
             LOG.info('the session of storage %s could not be reset, its driver is built anew: %s', array.storage_id,
-                     errors.translate(error, 'reset_connection', self._masker.mask))
+                     clean)
             return False
         with array.changed:
             if array.instance is instance:

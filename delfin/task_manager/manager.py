@@ -47,7 +47,8 @@ class TaskManager:
         self._drivers = drivers
         self.membership = Membership(conf, database, keyring.key_ids, self._arrays_moved)
         self.door = Door(drivers, self._load_access, limits=_limits(conf), masker=masker,
-                         verify=_verify(conf), on_quarantine=self._note_quarantine, admit=self.membership.admit)
+                         verify=_verify(conf), on_quarantine=self._note_quarantine, admit=self.membership.admit,
+                         isolation=conf.drivers.isolation)
         self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker))
 
     def start(self) -> None:

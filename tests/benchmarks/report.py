@@ -53,8 +53,8 @@ def write(comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> None:
 
 def _cells(comparison: Comparison) -> tuple[str, ...]:
     return (comparison.what, comparison.engine, comparison.against, f'{comparison.floor:.2f}',
-            f'{comparison.delfin:.2f}', f'{comparison.ratio:.2f}', _range(comparison.ratios), f'≤ {comparison.target:g}',
-            comparison.verdict)
+            f'{comparison.delfin:.2f}', f'{comparison.ratio:.2f}', _range(comparison.ratios),
+            f'≤ {comparison.target:g}', comparison.verdict)
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -65,8 +65,8 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 
 
 def _figure_cells(figure: Figure) -> tuple[str, ...]:
-    return (figure.what, figure.engine, f'{figure.measured:,.4g} {figure.unit}', _range(figure.rounds), f'≤ {figure.limit:,.4g}',
-            figure.verdict, figure.basis)
+    return (figure.what, figure.engine, f'{figure.measured:,.4g} {figure.unit}', _range(figure.rounds),
+            f'≤ {figure.limit:,.4g}', figure.verdict, figure.basis)
 
 
 def _range(values: Sequence[float]) -> str:

@@ -418,10 +418,10 @@ class Cluster:
         return sorted(log.stem for log in self.site.root.glob('*.log'))
 
     def evidence(self, name: str, lines: int = 25) -> str:
-        """The end of a process's log, without requests that went well."""
-        log = self.site.log_of(name)
-        text = log.read_text(errors='replace') if log.exists() else '(none)'
-        kept = [line for line in text.splitlines() if ' 200 ' not in line]
+        """The end of what a process has said, without requests that went well."""
+        texts = [path.read_text(errors='replace') for path in (self.site.log_of(name), self.site.root / f'{name}.out')
+                 if path.exists()]
+        kept = [line for text in texts for line in text.splitlines() if ' 200 ' not in line]
         return '\n'.join([f'--- log of {name} ---', *kept[-lines:]])
 
     def said(self, name: str, pattern: str) -> bool:

@@ -16,7 +16,7 @@ MOMENTS = ['storage_pools', 'disks', 'masking_views']
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return Site(tmp_path / 'site')
+    return Site(tmp_path / 'site', sync={'interval_seconds': 0})
 
 
 def _state(client: Client, storage_id: str, kind: str) -> str:
@@ -39,9 +39,11 @@ def test_a_sync_whose_process_is_killed_is_finished_by_the_next_one(site: Site, 
     with site.start() as process:
         client = process.ready().client
         finished = client.synced(storage['id'])
-        assert (finished['id'], finished['state']) == (run['id'], 'done')
+        assert (finished['id'], finished['state'], finished['trigger']) == (run['id'], 'done', 'api')
         assert {result['state'] for result in finished['kinds']} == {'done'}
         assert {row['native_volume_id']: row['id'] for row in client.rows('volumes', storage['id'])} == before
+        shown = client.get(f'/v1/storages/{storage["id"]}')
+        assert (shown['sync_status'], shown['failed_kinds']) == ('SYNCED', [])
         assert process.stop() == 0
 
 

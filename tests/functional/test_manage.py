@@ -21,7 +21,7 @@ from delfin.db import Database
 from delfin.keyring import new_key, read_keys, write_key_file
 from tests import packages
 from tests.engines import MariaDB, PostgreSQL
-from tests.services import Client, Process, Site
+from tests.services import Client, Process, Site, wait_for
 
 DOCTOR_SECONDS = 20
 
@@ -168,6 +168,13 @@ def test_the_report_for_people_has_a_line_a_finding_and_a_sum(site: Site, servic
 
 def test_a_stopped_service_is_a_problem(site: Site) -> None:
     assert 'start delfin-task, or delfin-all' in problems(site)['task services']
+
+
+def test_two_services_of_one_name_are_found(site: Site, service: Process, tmp_path: Path) -> None:
+    other = Site(tmp_path / 'other', database=site.database)
+    with other.start():
+        wait_for('them to meet', lambda: 'the row of this node is gone' in site.log.read_text())
+        assert 'more than one task service is called' in problems(site)['node names']
 
 
 def test_the_doctor_changes_nothing(site: Site) -> None:

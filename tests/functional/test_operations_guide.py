@@ -171,3 +171,12 @@ def test_the_key_that_was_copied_to_another_node_is_the_one_in_use(outputs: dict
 def test_every_unit_of_the_guide_is_there() -> None:
     shipped = {path.stem for path in (ROOT / 'etc' / 'systemd').glob('*.service')}
     assert shipped == set(re.findall(r'^\| `(delfin-[a-z]+)` \|', GUIDE.read_text('utf-8'), re.M))
+
+
+def test_every_log_line_of_the_guide_is_one_that_delfin_writes() -> None:
+    """A message that is put together from several literals is one text."""
+    source = '\n'.join(re.sub(r"'\s*\n\s*f?'", '', path.read_text('utf-8')) for path in (ROOT / 'delfin').rglob('*.py'))
+    text = GUIDE.read_text('utf-8').partition('| Line | Means |')[2].partition('\n\n')[0]
+    lines = re.findall(r'^\| `([^`]+)`', text, re.M)
+    missing = [line for line in lines if not re.search('.*'.join(map(re.escape, line.split('…'))), source)]
+    assert len(lines) > 5 and missing == []

@@ -127,6 +127,33 @@ def test_sigterm_stops_in_time_and_puts_a_running_sync_back(site: Site) -> None:
         assert process.stop() == 0
 
 
+def test_a_restarted_service_has_its_arrays_at_once_and_is_one_node(site: Site) -> None:
+    with site.start() as process:
+        client = process.ready().client
+        storage = client.register_fake(9301)
+        (before,) = client.get('/v1/nodes')['nodes']
+        assert process.stop() == 0
+    with site.start() as process:
+        client = process.ready().client
+        client.get(f'/v1/storages/{storage["id"]}/capabilities')        # nobody had to wait
+        (after,) = client.get('/v1/nodes')['nodes']
+        assert (after['name'], after['storages'], after['alive']) == (before['name'], 1, True)
+        assert after['started_at'] > before['started_at']
+        assert client.sync(storage['id'])['node'] == after['name']
+        assert process.stop() == 0
+
+
+def test_a_service_under_another_name_takes_over_what_a_stopped_one_had(site: Site) -> None:
+    with site.start() as process:
+        storage = process.ready().client.register_fake(9302)
+        assert process.stop() == 0
+    site.config.write_text(site.config.read_text().replace('[DEFAULT]', '[DEFAULT]\nhost = another'))
+    with site.start() as process:
+        client = process.ready().client
+        assert client.sync(storage['id'])['node'] == 'another'
+        assert [node['name'] for node in client.get('/v1/nodes')['nodes']] == ['another']
+        assert process.stop() == 0
+
 
 NO_BROKER = 'rabbit://guest:guest@127.0.0.1:1/'
 

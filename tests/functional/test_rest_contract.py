@@ -919,7 +919,8 @@ def test_labels(delfin: Client, labelled: dict[str, Any], case: Case) -> None:
 # --- Settings, syncs of some kinds, nodes ---
 
 @table(
-    Case('maintenance is switched on', 'PUT /v1/storages/{labelled}', {'maintenance': True}, body={'maintenance': True}),
+    Case('maintenance is switched on', 'PUT /v1/storages/{labelled}', {'maintenance': True},
+         body={'maintenance': True}),
     Case('and stays', 'GET /v1/storages/{labelled}', {'maintenance': True, 'sync_interval_seconds': None}),
     Case('an interval of its own', 'PUT /v1/storages/{labelled}', {'sync_interval_seconds': 900, 'maintenance': True},
          body={'sync_interval_seconds': 900}),

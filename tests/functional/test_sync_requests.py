@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import sqlite3
@@ -363,16 +364,12 @@ def test_an_array_that_answers_nothing_right_costs_nobody_else_anything(array: A
 
 def stored_rows(site: Site, storage_id: str) -> dict[str, int]:
     """What the database still has of a storage, by table."""
-    connection = sqlite3.connect(f'file:{site.root}/delfin.sqlite?mode=ro', uri=True)
-    try:
+    with contextlib.closing(sqlite3.connect(f'file:{site.root}/delfin.sqlite?mode=ro', uri=True)) as connection:
         tables = [name for name, in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        columns = {table: {row[1] for row in connection.execute(f'PRAGMA table_info({table})')} for table in tables}
-        counts = {table: connection.execute(f'SELECT count(*) FROM {table} WHERE storage_id = ?',
-                                            [storage_id]).fetchone()[0]
-                  for table in tables if 'storage_id' in columns[table]}
-        counts['storages'] = connection.execute('SELECT count(*) FROM storages WHERE id = ?', [storage_id]).fetchone()[0]
-    finally:
-        connection.close()
+        keys = {table: 'id' if table == 'storages' else 'storage_id' for table in tables if table == 'storages' or any(
+            column[1] == 'storage_id' for column in connection.execute(f'PRAGMA table_info({table})'))}
+        counts = {table: connection.execute(f'SELECT count(*) FROM {table} WHERE {key} = ?', [storage_id]).fetchone()[0]
+                  for table, key in keys.items()}
     assert len(counts) > len(list(KINDS))
     return {table: count for table, count in counts.items() if count}
 

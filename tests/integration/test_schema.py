@@ -77,11 +77,10 @@ def test_a_sync_that_an_earlier_version_left_running_is_taken_over(database_url:
     with database.write() as connection:
         connection.execute(sa.insert(models.storages), {
             'id': 's1', 'serial_number': 'one', 'created_at': moment, 'live': 1})
-        connection.execute(sa.text(
-            "INSERT INTO sync_runs (storage_id, `trigger`, state, active, `force`, node, epoch, created_at, not_before) "
-            "VALUES ('s1', 'api', 'running', 1, :no, 'node-1', 7, :moment, :moment)".replace(
-                '`', '' if database.dialect in ('sqlite', 'postgresql') else '`')),
-            {'no': False, 'moment': moment.replace(tzinfo=None)})
+        run = {'storage_id': 's1', 'trigger': 'api', 'state': 'running', 'active': 1, 'force': False, 'node': 'node-1',
+               'epoch': 7, 'created_at': moment, 'not_before': moment}
+        connection.execute(sa.insert(sa.table('sync_runs', *(
+            sa.column(name, models.sync_runs.c[name].type) for name in run))), run)
     assert schema.upgrade() == ('0002', schema.wanted())
     _give(database, 's1', 'node-2')
     with database.write() as connection:
@@ -252,6 +251,18 @@ def test_rows_that_are_written_while_a_storage_is_deleted_and_purged_do_not_surv
     removing.result(PATIENCE_SECONDS)
     with database.read() as connection:
         assert connection.execute(sa.text('SELECT count(*) FROM volumes')).scalar_one() == 0
+
+
+def test_two_clients_that_ask_for_one_array_at_once_get_the_same_run(database: Database) -> None:
+    storage_id = _storage(database, 's1', 'one')
+
+    def request() -> int:
+        with database.write() as connection:
+            return runs.request(connection, storage_id, ('volumes',), 'api')
+    with database.write() as connection:
+        first = runs.request(connection, storage_id, ('volumes',), 'api')
+        second = _beside(request)
+    assert second.result(PATIENCE_SECONDS) == first
 
 
 def _waiting(database: Database) -> list[str]:

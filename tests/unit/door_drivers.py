@@ -241,6 +241,19 @@ class Rude(Told):
         program = subprocess.Popen(['sleep', '1000'])
         return {'pid': program.pid}
 
+    def list_volume_groups(self, context):
+        """Dies, but a program that it has started in another session lives on for a while."""
+        os.posix_spawn('/bin/sleep', ['sleep', '20'], os.environ, setsid=True)
+        os._exit(1)
+
+    def list_all_again(self, context):
+        """The same with a copy of itself."""
+        if os.fork() == 0:
+            os.setsid()
+            signal.alarm(20)
+            signal.pause()
+        os._exit(1)
+
     def list_storage_host_groups(self, context):
         return {'cmdline': Path('/proc/self/cmdline').read_text(), 'environ': Path('/proc/self/environ').read_text(),
                 'PYTHONPATH': os.environ.get('PYTHONPATH'), 'core': resource.getrlimit(resource.RLIMIT_CORE)[0]}

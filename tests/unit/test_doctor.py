@@ -421,11 +421,20 @@ def test_a_removal_that_does_not_end_is_named(patient: Patient, database: Databa
     assert storage_id in worst(fleet.unfinished_removals, patient)
 
 
-def test_two_task_services_of_one_name_are_found(patient: Patient, database: Database, living: None,
+def test_two_task_services_of_one_name_are_found(patient: Patient, database: Database, keyring: Keyring, living: None,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    boots = iter(('boot-a', 'boot-b', 'boot-a'))
-    monkeypatch.setattr(fleet.time, 'sleep', lambda seconds: change(database, models.nodes, boot=next(boots)))
-    assert 'task services call themselves node-1' in worst(fleet.node_names, patient)
+    """Each beats right after the other: whoever looks in between sees only one of them."""
+    monkeypatch.setattr(fleet.time, 'sleep', lambda seconds: join(database, 'node-1', keyring.key_ids()))
+    assert 'more than one task service is called node-1' in worst(fleet.node_names, patient)
+
+
+def test_a_task_service_that_goes_on_is_not_taken_for_two(patient: Patient, database: Database, keyring: Keyring,
+                                                         living: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def beat(seconds: float) -> None:
+        with database.write() as connection:
+            ownership.renew(connection, ownership.Node('node-1', 'boot', version_string()), keyring.key_ids(), 60)
+    monkeypatch.setattr(fleet.time, 'sleep', beat)
+    assert worst(fleet.node_names, patient) == ''
 
 
 # --- the broker ---

@@ -279,6 +279,20 @@ def test_a_driver_that_dies_fails_its_call_and_the_next_one_starts_a_new_one(rud
     assert f'the process of the driver of storage {ID} has ended by itself ({how})' in lines.texts()
 
 
+@pytest.mark.parametrize('method', ['list_volume_groups', 'list_all_again'])
+def test_a_death_is_noticed_although_others_live_on(rude, method):
+    """Programs and copies that escape must not hold the driver's socket."""
+    with pytest.raises(exception.StorageBackendException, match='ended by itself'):
+        rude.call(method, timeout_seconds=PATIENCE_SECONDS)
+
+
+def test_programs_that_a_driver_has_started_end_when_it_dies(rude):
+    program = rude.call('list_port_groups')['pid']
+    with pytest.raises(exception.StorageBackendException):
+        rude.call('list_volumes')
+    until(lambda: not runs(program))
+
+
 def test_a_crash_leaves_a_trace_in_the_log(rude, lines):
     with pytest.raises(exception.StorageBackendException):
         rude.call('list_disks')

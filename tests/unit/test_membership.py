@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from delfin import exception
-from delfin.db import ownership, runs
+from delfin.db import ownership, runs, storages
 from delfin.db.runs import RunLost
+from delfin.drivers.api import Lane
+from delfin.task_manager.manager import TaskManager
 from delfin.task_manager.membership import Membership
-from tests.unit.support import add_storage, take_run, until
+from tests.unit.support import Drivers, MinimalDriver, add_storage, take_run, until
 
 HEARTBEAT_SECONDS = 0.3
 LEASE_SECONDS = 1.2
@@ -393,3 +395,71 @@ def test_a_bug_in_what_is_told_does_not_end_the_heartbeat(cluster, arrays, datab
     until(lambda: 'ZeroDivisionError' in caplog.text)
     time.sleep(LEASE_SECONDS + HEARTBEAT_SECONDS)
     assert one.admits(storage_id)
+
+
+# --- sessions ---
+
+@pytest.fixture
+def services(cluster, database, keyring, masker):
+    """`services('one')`: a whole task service, and the storages whose driver of that node is logged in."""
+    started = []
+
+    def start(name):
+        sessions = set()
+
+        class Driver(MinimalDriver):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                sessions.add(self.storage_id)
+
+            def get_storage(self, context):
+                with database.read() as connection:
+                    return {'serial_number': storages.get(connection, self.storage_id)['serial_number']}
+
+            def delete_storage(self, context):
+                sessions.discard(self.storage_id)
+        cluster.conf.set_override('host', name)
+        manager = TaskManager(cluster.conf, database, keyring, Drivers(Driver), masker)
+        started.append(manager)
+        manager.start()
+        return manager, sessions
+    yield start
+    for manager in started:
+        manager.stop(5)
+
+
+def sync_all(database, *managers):
+    """A sync of every array, to its end; the nodes that did it, by array."""
+    with database.write() as connection:
+        runs.request_all(connection)
+    for manager in managers:
+        manager.worker.wake()
+
+    def newest():
+        with database.read() as connection:
+            return {storage_id: runs.listing(connection, storage_id, 1, 0)[0] for storage_id in
+                    storages.ids(connection)}
+    until(lambda: all(run['state'] == 'done' for run in newest().values()))
+    return {storage_id: run['node'] for storage_id, run in newest().items()}
+
+
+def test_sessions_follow_the_arrays(cluster, arrays, database, services):
+    one, ours = services('one')
+    assert set(sync_all(database, one).values()) == {'one'}
+    assert ours == set(arrays)
+    two, theirs = services('two')
+    owners = cluster.settled('one', 'two')
+    until(lambda: ours == {storage_id for storage_id, name in owners.items() if name == 'one'})
+    assert sync_all(database, one, two) == owners
+    assert theirs == set(arrays) - ours
+
+
+def test_what_the_api_wants_of_an_array_of_another_node_is_to_be_tried_again(cluster, arrays, database, services):
+    one, _ = services('one')
+    two, _ = services('two')
+    owners = cluster.settled('one', 'two')
+    for manager, name in ((one, 'two'), (two, 'one')):
+        storage_id = next(storage_id for storage_id, owner in owners.items() if owner == name)
+        until(lambda manager=manager, storage_id=storage_id: storage_id not in manager.membership._held)
+        with pytest.raises(exception.ServiceUnavailable):
+            manager.door.call(storage_id, 'get_storage', lane=Lane.INTERACTIVE)

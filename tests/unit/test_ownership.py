@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delfin import exception
+from delfin.context import get_admin_context
 from delfin.db import engine, ownership, storages
 from delfin.db.ownership import Held, Node
+from delfin.task_manager.rpcapi import TaskAPI
 from tests.unit.support import add_storage
 
 LEASE_SECONDS = 6
@@ -260,3 +263,68 @@ def test_a_lease_that_is_over_does_not_matter_as_long_as_nobody_took_the_array(w
     epoch = write(ownership.held_by, 'node-1')[storage_id]
     clock(3600)
     assert write(ownership.hold, storage_id, 'node-1', epoch)
+
+
+# --- where calls go ---
+
+class Transport:
+    """In place of the message bus: notes method and server of each call."""
+
+    def __init__(self):
+        self.calls = []
+
+    def client(self, topic):
+        return self
+
+    def call(self, context, method, *, server=None, **kwargs):
+        self.calls.append((method, server))
+
+
+@pytest.fixture
+def transport():
+    return Transport()
+
+
+@pytest.fixture
+def tasks(transport, database):
+    return TaskAPI(transport, database)
+
+
+def test_calls_that_talk_to_an_array_go_to_its_owner(join, tasks, transport, storage_id):
+    join('node-0', 'node-1', 'node-2')
+    tasks.get_capabilities(get_admin_context(), storage_id)
+    tasks.update_access_info(get_admin_context(), storage_id, {}, '')
+    assert transport.calls == [('get_capabilities', 'node-1'), ('update_access_info', 'node-1')]
+
+
+def test_a_registration_goes_to_who_will_own_the_array(join, tasks, transport):
+    """So that the array need not move at once."""
+    names = ('node-0', 'node-1', 'node-2')
+    join(*names)
+    ids = [f'storage-{number}' for number in range(9)]
+    for storage_id in ids:
+        tasks.register_storage(get_admin_context(), storage_id, {}, '')
+        tasks.probe_storage(get_admin_context(), storage_id, {})
+    chosen = [ownership.chosen(storage_id, names) for storage_id in ids]
+    assert transport.calls == [(method, name) for name in chosen for method in ('register_storage', 'probe_storage')]
+
+
+def test_calls_that_any_node_can_answer_go_to_any(join, tasks, transport):
+    join('node-1')
+    tasks.list_drivers(get_admin_context())
+    assert transport.calls == [('list_drivers', None)]
+
+
+def test_without_a_living_owner_a_call_is_to_be_tried_again(join, tasks, transport, clock, storage_id):
+    join('node-1')
+    clock(LEASE_SECONDS + 1)
+    join('node-2')
+    with pytest.raises(exception.ServiceUnavailable, match='no task service owns storage'):
+        tasks.get_capabilities(get_admin_context(), storage_id)
+    assert transport.calls == []
+
+
+def test_without_any_node_nothing_can_be_registered(tasks, transport):
+    with pytest.raises(exception.ServiceUnavailable, match='no task service is running'):
+        tasks.register_storage(get_admin_context(), 'new', {}, '')
+    assert transport.calls == []

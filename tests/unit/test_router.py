@@ -306,14 +306,16 @@ def test_a_sync_that_is_covered_by_the_running_one_joins_it(rest, storage_id):
     assert (answer.status, answer.body['id']) == (202, taken.run_id)
 
 
-@pytest.mark.parametrize('body', [None, {'kinds': ['volumes', 'disks']}, {'kinds': ['volumes'], 'force': True}], ids=str)
+@pytest.mark.parametrize('body', [None, {'kinds': ['volumes', 'disks']}, {'kinds': ['volumes'], 'force': True}],
+                         ids=str)
 def test_a_sync_that_is_more_than_the_running_one_is_a_conflict(rest, storage_id, body):
     take_run(rest.database, storage_id, ('volumes',))
     answer = rest.post(f'/v1/storages/{storage_id}/sync', body)
     assert (answer.status, answer.error, rest.tasks.rings) == (409, 'StorageIsSyncing', 0)
 
 
-@pytest.mark.parametrize('body', [{'kinds': ['moons']}, {'kinds': []}, {'force': 1}, {'kind': ['volumes']}, []], ids=str)
+@pytest.mark.parametrize('body', [{'kinds': ['moons']}, {'kinds': []}, {'force': 1}, {'kind': ['volumes']}, []],
+                         ids=str)
 def test_a_sync_request_without_sense_is_400_and_asks_for_nothing(rest, storage_id, body):
     answer = rest.post(f'/v1/storages/{storage_id}/sync', body)
     assert (answer.status, answer.error, rest.tasks.rings) == (400, 'InvalidInput', 0)

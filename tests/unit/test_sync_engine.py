@@ -74,11 +74,12 @@ def test_the_first_sync_creates_all_rows(sync, database, storage_id):
         'a': 12, 'b': 12}
 
 
-def test_an_unchanged_answer_writes_nothing(sync, database):
-    answer = volumes(*map(str, range(1500)), name='x', compressed='yes', extra={'a': [1]})
-    sync(answer)
+@pytest.mark.parametrize('given', [list, iter], ids=['list', 'generator'])
+def test_an_unchanged_answer_writes_nothing(sync, database, given):
+    answer = volumes(*map(str, range(2500)), name='x', compressed='yes', extra={'a': [1]})
+    sync(given(answer))
     with recorded_writes(database) as writes:
-        assert sync(answer) == {'seen': 1500, 'unchanged': 1500}
+        assert sync(given(answer)) == {'seen': 2500, 'unchanged': 2500}
     assert writes == []
 
 
@@ -174,6 +175,13 @@ def test_a_repeated_native_id_does_not_change_the_row_back_and_forth(sync, datab
     with recorded_writes(database) as writes:
         sync(answer)
     assert writes == []
+
+
+def test_a_native_id_that_is_repeated_after_its_row_was_written_counts_once(sync, database, storage_id):
+    names = [str(number) for number in range(engine.TRANSACTION_ROWS + 10)]
+    assert sync(iter([*volumes(*names, name='first'), *volumes(*names[:5], name='second')])) == {
+        'seen': len(names), 'created': len(names)}
+    assert rows_of(database, 'volumes', storage_id, native_volume_id='0')['0']['name'] == 'first'
 
 
 def test_another_storage_with_the_same_native_ids_is_left_alone(sync, database):
