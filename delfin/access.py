@@ -77,13 +77,16 @@ def secrets(access: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]])
     return found
 
 
-def without_secrets(access: Mapping[str, Any]) -> Access:
-    """What clients may see: secrets are left out of sections and masked in extra attributes; unset sections are {}."""
+def without_secrets(access: Mapping[str, Any], masked: bool = True) -> Access:
+    """What clients may see: secrets are left out of sections and masked in extra attributes (or left out there, too);
+    unset sections are {}.
+    """
     shown = copy.deepcopy(dict(access))
     for name in ACCESS_TYPE:
         shown[name] = {field: value for field, value in (shown.get(name) or {}).items()
                        if field not in SECRET_FIELDS}
-    shown[EXTRA] = {name: MASK if is_sealed(value) else value for name, value in (shown.get(EXTRA) or {}).items()}
+    shown[EXTRA] = {name: MASK if is_sealed(value) else value for name, value in (shown.get(EXTRA) or {}).items()
+                    if masked or not is_sealed(value)}
     return shown
 
 

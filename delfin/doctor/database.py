@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception, rpc
-from delfin.cmd.manage import Rotation, some
 from delfin.db import Database, engine
 from delfin.db.schema import Schema
 from delfin.doctor.base import Check, Finding, Patient, Unreachable, ok, problem, warning
 from delfin.doctor.host import disk_room
 from delfin.keyring import Keyring, pruned_file, read_key_file
+from delfin.rotation import Rotation, some
 
 _SKEW_SECONDS = 2.0
 _COLLATION = 'utf8mb4_nopad_bin'

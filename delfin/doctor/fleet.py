@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from delfin import exception
-from delfin.cmd.manage import some
+from delfin.rotation import some
 from delfin.db import ownership as owners
 from delfin.db.engine import now
 from delfin.db.runs import ASKED_FOR

@@ -89,8 +89,9 @@ class TaskManager:
             answer = self.door.discover(opened, storage_id, context=context, timeout_seconds=max(0.1, min(
                 seconds, self._conf.drivers.interactive_timeout_seconds)))
             values = storage_values(answer, Findings())
-            sealed = self._seal(opened, storage_id, driver_class)
             with self._database.write('register') as connection:
+                # Sealed in here: a key that is dropped meanwhile waits for our commit, or we seal with its successor.
+                sealed = self._seal(opened, storage_id, driver_class)
                 storages.insert(connection, storage_id, values, sealed, self._conf.host)
                 runs.request(connection, storage_id, (), runs.REGISTER)
                 if engine.now(connection) >= until:
@@ -126,7 +127,7 @@ class TaskManager:
         until = datetime.fromisoformat(deadline)
         with self._database.read() as connection:
             registered = storages.get(connection, storage_id)['serial_number']
-        stored = self._load_access(storage_id)
+        stored = self._readable_access(storage_id)
         merged = access_info.merge(stored, access_info.unseal(access, storage_id, self._keyring))
         driver_class = self._drivers.get_class(merged['vendor'], merged['model'])
         trial = f'{storage_id}/trial/{uuid.uuid4()}'        # a session beside the one in use
@@ -177,6 +178,15 @@ class TaskManager:
         columns = ('vendor', 'model', 'storage_name', *access_info.ACCESS_TYPE, access_info.EXTRA)
         sealed = access_info.seal(opened, storage_id, self._keyring, lambda name: name in secret)
         return {name: sealed.get(name) for name in columns}
+
+    def _readable_access(self, storage_id: str) -> dict[str, Any]:
+        """What is stored; without its secrets when their key is lost, so that they can be entered anew."""
+        try:
+            return self._load_access(storage_id)
+        except exception.SecretUnreadable as error:
+            LOG.warning('%s; what is given now must do without it', error.msg)
+        with self._database.read() as connection:
+            return access_info.without_secrets(storages.access(connection, storage_id), masked=False)
 
     def _load_access(self, storage_id: str) -> dict[str, Any]:
         with self._database.read() as connection:

@@ -33,7 +33,7 @@ _REQUEST_ROUNDS = 5
 _IDLE_SECONDS = 300.0
 _FIRST_PORT = 9000
 _TICKS = os.sysconf('SC_CLK_TCK')
-_QUIET = {'sync': {'interval_seconds': 0}}
+_QUIET = {'interval_seconds': 0}
 
 
 def measure(folder: Path) -> list[Figure]:
@@ -42,7 +42,7 @@ def measure(folder: Path) -> list[Figure]:
 
 
 def _slow_arrays(root: Path) -> list[Figure]:
-    site = Site(root, **_QUIET)
+    site = Site(root, sync=_QUIET)
     latency = f'{_ARRAY_SECONDS * 1000 / _CALLS:.3f}'
     ratios, texts = [], []
     with site.start() as process:
@@ -70,7 +70,7 @@ def _slow_arrays(root: Path) -> list[Figure]:
 
 
 def _request(root: Path) -> list[Figure]:
-    site = Site(root, **_QUIET)
+    site = Site(root, sync=_QUIET)
     database = Database(site.database)
     with database.write() as connection:
         for number in range(STORAGES):

@@ -64,7 +64,8 @@ def _main(home: Path, width: int, trace: bool) -> None:
     Schema(database).upgrade()
     serial_numbers = {'SN-warm': _WARM_UP_ROWS, 'SN-big': ROWS}
     with database.read() as connection:
-        known = dict(connection.exec_driver_sql('SELECT serial_number, id FROM storages').all())
+        known: dict[str, str] = {
+            name: row_id for name, row_id in connection.exec_driver_sql('SELECT serial_number, id FROM storages')}
     storage_ids = {name: known.get(name) or add_storage(database, name) for name in serial_numbers}
     _sync(database, storage_ids['SN-warm'], 'SN-warm', _WARM_UP_ROWS, width)
     gc.collect()

@@ -145,7 +145,7 @@ class Cluster:
     def begin(self, name: str, failpoints: str = '') -> Callable[[], Process]:
         """Start a node (or the API) that is not running; a function that waits until it has joined the others."""
         assert name not in self.running(), f'{name} runs already'
-        self._forget(name)
+        self.forget(name)
         before = self._lives().get(name)
         process = self._processes[name] = self.site.start(
             'api' if name == API else 'task', name, **{'DELFIN_WITNESS': str(self._journal), VARIABLE: failpoints})
@@ -175,6 +175,8 @@ class Cluster:
         for wait in waits:
             wait()
         self.balanced()
+        if names:
+            wait_for('calls to reach a node', lambda: self.client.request('GET', '/readiness').status_code == 200, 30)
 
     def running(self) -> set[str]:
         """Names of the processes that run."""
@@ -187,14 +189,14 @@ class Cluster:
     def kill(self, name: str) -> None:
         """SIGKILL."""
         self._processes[name].kill()
-        self._forget(name)
+        self.forget(name)
 
     def stop(self, name: str, seconds: float = 10) -> float:
         """SIGTERM, and the end in good order; how long it took."""
         began = time.monotonic()
         status = self._processes[name].stop(seconds)
         assert status == 0, f'{name} ended with {status}:\n{self.evidence(name)}'
-        self._forget(name)
+        self.forget(name)
         return time.monotonic() - began
 
     def wait_for_end_of(self, name: str, seconds: float = 30) -> None:
@@ -202,7 +204,7 @@ class Cluster:
         process = self._processes[name]
         if not wait_until(lambda: not process.running, seconds):
             raise AssertionError(f'{name} passes its failpoint never:\n{self.evidence(name)}')
-        self._forget(name)
+        self.forget(name)
 
     def freeze(self, name: str) -> None:
         """SIGSTOP."""
@@ -214,7 +216,8 @@ class Cluster:
         self._frozen.append((process.pid, since, time.monotonic()))
         process.thaw()
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """Note that a process has ended; kill what is left of it."""
         process = self._processes.pop(name, None)
         self._armed.discard(name)
         if process is not None:
@@ -431,7 +434,7 @@ class Cluster:
     def close(self) -> None:
         """Kill everything."""
         for name in list(self._processes):
-            self._forget(name)
+            self.forget(name)
         self.database.close()
 
     def __enter__(self) -> Self:

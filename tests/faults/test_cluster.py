@@ -20,6 +20,9 @@ from tests.engines import DatabaseEngine, RabbitMQ
 from tests.faults.cluster import HEARTBEAT_SECONDS, LEASE_SECONDS, LONG, Cluster, Load
 from tests.services import wait_for
 
+# RabbitMQ 3.10 keeps a quorum queue that was declared less than so long before a crash without a leader: whoever
+# publishes to it or consumes from it waits. Nothing outside shows when it is safe.
+BROKER_SAVES_SECONDS = 6
 MOVE_SECONDS = 10           # what the product promises with its usual times
 NEW_PASSWORD = 'demo-Passw0rd-2'
 
@@ -29,11 +32,13 @@ LOST = 'belongs to another node now|is put back: the database is away'
 
 # --- parts that are away ---
 
-@pytest.mark.parametrize('how', ['restarted', 'killed'] if LONG else ['killed'])
+@pytest.mark.parametrize('how', ['restarted', 'killed', 'killed-at-once'] if LONG else ['restarted'])
 def test_a_broker_that_is_away_loses_nothing(cluster: Cluster, broker: RabbitMQ, how: str) -> None:
     cluster.start('b')
     cluster.balanced()
     cluster.advance()
+    if how == 'killed':
+        time.sleep(BROKER_SAVES_SECONDS)
     with Load(cluster) as load:
         cluster.sync_all()
         broker.stop() if how == 'restarted' else broker.kill()

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from delfin import access
-from delfin.cmd.manage import Rotation
 from delfin.db import Database, ownership, storages
 from delfin.keyring import Keyring, read_keys
+from delfin.rotation import Rotation
 from tests.engines import MariaDB, PostgreSQL, RabbitMQ
 from tests.services import Client, Process, Site, fake, wait_for
 

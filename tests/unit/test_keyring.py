@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 import delfin.keyring
 from delfin import access, exception
-from delfin.cmd.manage import ALERT_SOURCE, Rotation
 from delfin.db import Database, ownership, storages
 from delfin.db.schema import Schema
 from delfin.db.sqlalchemy.models import access_info, alert_sources
@@ -35,6 +34,7 @@ from delfin.keyring import (
     read_keys,
     write_key_file,
 )
+from delfin.rotation import ALERT_SOURCE, Rotation
 from tests.unit import support
 
 WHERE = place('storage-1', 'ssh', 'password')
@@ -183,7 +183,7 @@ def test_a_running_service_seals_with_the_new_key_at_once(keyring, key_file):
     rotating = Keyring(str(key_file))
     rotating.add_newest()
     rotating.keep_only_newest()
-    assert rotating.open(keyring.seal('x', WHERE), WHERE) == 'x'
+    assert Keyring(str(key_file)).open(keyring.seal('x', WHERE), WHERE) == 'x'
 
 
 def test_a_key_file_that_is_gone_does_not_stop_a_running_service(keyring, key_file):
