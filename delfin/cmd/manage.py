@@ -17,6 +17,7 @@ from typing import Any
 from oslo_config import cfg
 from sqlalchemy.exc import SQLAlchemyError
 
+from delfin import doctor as examination
 from delfin import exception, rpc, service
 from delfin.api.server import Endpoint
 from delfin.common import config, json
@@ -126,12 +127,10 @@ def doctor(argv: Sequence[str], as_json: bool) -> int:
     Looks at configuration, key file, database, broker, services, storages and drivers, whatever of that is broken.
     Changes nothing. Takes up to a quarter of a minute.
     """
-    from delfin import doctor  # asks this module about the stored secrets
-
     logging.disable()       # the findings say it all
-    findings = doctor.examine(argv, PROG)
+    findings = examination.examine(argv, PROG)
     count = Counter(finding.level for finding in findings)
-    problems, warnings = count[doctor.Level.PROBLEM], count[doctor.Level.WARNING]
+    problems, warnings = count[examination.Level.PROBLEM], count[examination.Level.WARNING]
     if as_json:
         print(json.text({'problems': problems, 'warnings': warnings,
                          'findings': [finding.view() for finding in findings]}))

@@ -13,13 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from delfin import exception
-from delfin.rotation import some
 from delfin.db import ownership as owners
 from delfin.db.engine import now
 from delfin.db.runs import ASKED_FOR
 from delfin.db.sqlalchemy.models import nodes, ownership, storages, sync_failures, sync_runs
 from delfin.doctor.base import Check, Finding, Patient, ok, problem, warning
 from delfin.keyring import read_keys
+from delfin.rotation import some
 from delfin.version import version_string
 
 _PENDING_MINUTES = 5

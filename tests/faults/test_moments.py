@@ -20,7 +20,8 @@ SEED = int(os.environ.get('DELFIN_SEED') or random.randrange(10**6))
 MOMENTS = 20 if LONG else 3
 STOPS = 30 if LONG else 5
 SYNC_SECONDS = 2.0      # about so long do the syncs take
-START_SECONDS = 2.5     # and a start
+START_SECONDS = 1.5     # and a start
+READY = 0.8             # of the stops: not before it is ready
 LATENCY_MS = 50
 BEFORE_ITS_HANDLERS = -15       # the exit status of a process that SIGTERM finds in the middle of its imports
 
@@ -53,14 +54,17 @@ def test_a_process_that_is_told_to_stop_at_any_moment_ends_in_time(cluster: Clus
         cluster.advance(latency_ms=LATENCY_MS)
         if API in cluster.running():
             cluster.sync_all()
-        cluster.begin(name)
+        started = cluster.begin(name)
+        ready = chance.random() < READY
+        if ready:
+            started()
         time.sleep(chance.uniform(0, START_SECONDS))
         began = time.monotonic()
         status = cluster.process(name).stop(STOP_SECONDS)
-        endings.append((name, status, round(time.monotonic() - began, 1)))
+        endings.append((name, ready, status, round(time.monotonic() - began, 1)))
         cluster.forget(name)
     print(f'seed {seed}: {endings}')
-    assert {status for _, status, _ in endings} <= {0, BEFORE_ITS_HANDLERS}, endings
+    assert all(status == 0 or not ready and status == BEFORE_ITS_HANDLERS for _, ready, status, _ in endings), endings
     cluster.ensure('a')
     cluster.behave()
     cluster.sync_all()

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -146,3 +148,26 @@ def test_a_removed_kind_can_be_added_again():
 
 def test_only_the_pools_have_a_second_path():
     assert {kind.name: kind.aliases for kind in KINDS if kind.aliases} == {'storage_pools': ('storages-pools',)}
+
+
+def test_threads_that_ask_for_a_table_at_once_get_the_whole_table():
+    """In a process of its own, since tables are made once."""
+    script = '''
+import sys, threading
+sys.setswitchinterval(1e-6)
+from delfin.db.sqlalchemy import models
+from delfin.kinds import KINDS
+found, start = [], threading.Barrier(8)
+def ask():
+    start.wait()
+    for kind in KINDS:
+        table = models.table(kind.table)
+        found.append((kind.name, id(table), len(table.columns)))
+threads = [threading.Thread(target=ask) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert len(found) == 8 * len(list(KINDS)) and len(set(found)) == len(list(KINDS)), sorted(set(found))
+'''
+    for _ in range(3):      # without a lock nine of ten go wrong
+        done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr

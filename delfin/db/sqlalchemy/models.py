@@ -6,6 +6,7 @@ The schema is changed by migrations only (`delfin/db/migrations`); a test compar
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from delfin.db.sqlalchemy import types
 from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS, Column, ColumnType, Table
 
 metadata = sa.MetaData()
+_making = threading.Lock()
 
 # Columns of every resource row beside those of its kind.
 ROW_COLUMNS = ('id', 'storage_id', 'created_at', 'updated_at')
@@ -199,8 +201,10 @@ sync_failures = sa.Table(
 
 def table(spec: Table) -> sa.Table:
     """The SQL table of a kind or relation, made on first use (so a kind added later has one too)."""
-    found = metadata.tables.get(spec.name)
-    return _make(spec) if found is None else found
+    # Under a lock also to look: SQLAlchemy shows a table to other threads before it has its columns.
+    with _making:
+        found = metadata.tables.get(spec.name)
+        return _make(spec) if found is None else found
 
 
 def _make(spec: Table) -> sa.Table:
