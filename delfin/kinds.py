@@ -36,6 +36,7 @@ class ColumnType(enum.Enum):
 class Column:
     """One field of a resource. `values` lists an enumeration: other values are kept as given and reported.
 
+    A number above 0 and below `unlikely_below` is kept, but reported: it looks like another unit.
     `indexed` columns are offered for filters by equality and range; the others are free text, which can only be looked
     through. `searchable` ones are what a person types into a search: names, ids, WWNs, serial numbers.
     """
@@ -47,6 +48,7 @@ class Column:
     refers_to: str | None = None    # kind whose native id this column holds
     indexed: bool = True
     searchable: bool = False
+    unlikely_below: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +184,22 @@ def _free_text(name: str, help: str = '') -> Column:
     return Column(name, ColumnType.TEXT, help, indexed=False)
 
 
-def _integer(name: str, help: str) -> Column:
-    return Column(name, ColumnType.INTEGER, help)
+def _integer(name: str, help: str, unlikely_below: int = 0) -> Column:
+    return Column(name, ColumnType.INTEGER, help, unlikely_below=unlikely_below)
 
 
 def _boolean(name: str, help: str) -> Column:
     return Column(name, ColumnType.BOOLEAN, help)
 
 
+_MIB = 2**20            # what has fewer bytes was probably meant in MiB or GiB
+_MEGABIT = 10**6        # what is slower was probably meant in Mbit/s or Gbit/s
 _NAME = _text('name', 'display name', searchable=True)
 _DESCRIPTION = _free_text('description', 'free text')
 _LOCATION = _free_text('location', 'site, rack, slot')
 _WWN = _text('wwn', 'world-wide name', searchable=True)
 _SERIAL_NUMBER = _text('serial_number', searchable=True)
-_TOTAL = _integer('total_capacity', 'bytes')
+_TOTAL = _integer('total_capacity', 'bytes', _MIB)
 _USED = _integer('used_capacity', 'bytes')
 _FREE = _integer('free_capacity', 'bytes')
 _SUBSCRIBED = _integer('subscribed_capacity', 'bytes provisioned to consumers')
@@ -211,7 +215,7 @@ STORAGE_COLUMNS: tuple[Column, ...] = (
     _text('serial_number', 'unique over all registered storages', searchable=True),
     _text('firmware_version'),
     _TOTAL, _USED, _FREE,
-    _integer('raw_capacity', 'bytes of all disks'),
+    _integer('raw_capacity', 'bytes of all disks', _MIB),
     _SUBSCRIBED,
 )
 
@@ -266,7 +270,7 @@ _add('controllers', 'controller', (
     _text('soft_version', 'software version'),
     _free_text('cpu_info', 'CPU description'),
     _integer('cpu_count', 'count'),
-    _integer('memory_size', 'bytes'),
+    _integer('memory_size', 'bytes', _MIB),
     _text('mgmt_ip', 'management address; names the controller that sent a trap')))
 
 _add('ports', 'port', (
@@ -276,7 +280,7 @@ _add('ports', 'port', (
     _text('connection_status', values=constants.PortConnectionStatus.ALL),
     _text('health_status', values=constants.PortHealthStatus.ALL),
     _text('native_parent_id', 'usually a controller'),
-    _integer('speed', 'bit/s'), _integer('max_speed', 'bit/s'),
+    _integer('speed', 'bit/s', _MEGABIT), _integer('max_speed', 'bit/s', _MEGABIT),
     _WWN, _text('mac_address', searchable=True), _text('ipv4'), _text('ipv4_mask'), _text('ipv6'), _text('ipv6_mask')),
     filter_aliases={'status': 'health_status', 'native_controller_id': 'native_parent_id'})
 
@@ -288,7 +292,7 @@ _add('disks', 'disk', (
     _LOCATION,
     _text('native_disk_group_id', 'RAID or disk group'),
     _SERIAL_NUMBER, _text('manufacturer'), _text('model'), _text('firmware'),
-    _integer('speed', 'rpm'), _integer('capacity', 'bytes'), _integer('health_score', '0 to 100')))
+    _integer('speed', 'rpm'), _integer('capacity', 'bytes', _MIB), _integer('health_score', '0 to 100')))
 
 _add('quotas', 'quota', (
     _text('type', values=constants.QuotaType.ALL),

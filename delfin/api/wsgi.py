@@ -16,6 +16,7 @@ from delfin.context import RequestContext
 JSON_TYPE = 'application/json'
 
 _MAX_DEPTH = 20
+_NOTHING = (b'null', b'{}')
 
 
 class Request:
@@ -32,10 +33,13 @@ class Request:
         """Most rows of one answer."""
         return int(self.backend.conf.api.max_limit)
 
-    def json(self) -> Any:
-        """The body; `None` when there is none. 400, 413 or 415 for everything that is no JSON document."""
+    def json(self, *, optional: bool = False) -> Any:
+        """The body; `None` when there is none. 400, 413 or 415 for everything that is no JSON document.
+
+        Where a body is `optional`, `null` and `{}` are welcome by any name, as with `no_body`.
+        """
         body = self._read()
-        if not body:
+        if not body or (optional and body.strip() in _NOTHING):
             return None
         content_type = (self._request.content_type or '').lower()
         if content_type != 'application/json':
@@ -51,7 +55,7 @@ class Request:
     def no_body(self) -> None:
         """For calls without arguments: an empty body, `null` and `{}` are welcome by any name, anything else is 400."""
         body = self._read()
-        if body and body.strip() not in (b'null', b'{}'):
+        if body and body.strip() not in _NOTHING:
             raise exception.BadRequest(message='This call takes no body.')
 
     def _read(self) -> bytes:

@@ -210,6 +210,10 @@ def load(argv: Sequence[str], prog: str, conf: cfg.ConfigOpts = CONF, **kwargs: 
         raise exception.InvalidConfiguration(f'configuration file: {error.strerror}: {error.filename}') from None
     except (cfg.Error, ValueError) as error:
         raise exception.InvalidConfiguration(f'configuration: {_one_line(error)}') from None
+    if conf.cluster.lease_seconds < 3 * conf.cluster.heartbeat_seconds:
+        raise exception.InvalidConfiguration(
+            'configuration: [cluster] lease_seconds: must be at least three times heartbeat_seconds, else one late '
+            'heartbeat makes a node look dead')
     _check_unknown(conf)
     return conf
 

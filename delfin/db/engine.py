@@ -49,6 +49,9 @@ class Database:
             raise exception.InvalidConfiguration(
                 f'[database] connection cannot be used: {_reason(error)}; it must look like sqlite:////path/file, '
                 'postgresql+psycopg://… or mysql+pymysql://…') from None
+        self._read_options: dict[str, Any] = {_READ_ONLY: True}
+        if self.dialect == 'postgresql':        # the other engines read one moment by themselves
+            self._read_options['isolation_level'] = 'REPEATABLE READ'
         self._single_rows: SingleRows | None = None
         if self.dialect == 'sqlite':
             _prepare_sqlite(self.engine)
@@ -69,7 +72,7 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A connection for reading; its statements see one moment."""
         with self.engine.connect() as connection:
-            connection = connection.execution_options(**{_READ_ONLY: True})
+            connection = connection.execution_options(**self._read_options)
             with connection.begin():
                 yield connection
 

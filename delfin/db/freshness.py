@@ -35,3 +35,8 @@ def of_kind(connection: sa.Connection, kind: str, storage_ids: Collection[str]) 
         return {}
     rows = connection.execute(_OF_KIND, {'kind': kind, 'storage_ids': list(storage_ids)})
     return {storage_id: seen_at for storage_id, seen_at in rows}
+
+
+def kinds(connection: sa.Connection, storage_id: str) -> set[str]:
+    """Kinds that the array has ever listed completely."""
+    return set(connection.execute(sa.select(_c.kind).where(_c.storage_id == storage_id)).scalars())

@@ -116,7 +116,7 @@ def insert(connection: sa.Connection, storage_id: str, node: str | None) -> None
 
 def give(connection: sa.Connection, moves: Mapping[Held, str]) -> None:
     """Change hands, each array unless somebody else has changed it meanwhile."""
-    for held, node in moves.items():
+    for held, node in sorted(moves.items()):        # whoever locks several arrays does it in this order
         connection.execute(
             sa.update(ownership).where(_owned.storage_id == held.storage_id, _owned.epoch == held.epoch),
             {'node': node, 'epoch': held.epoch + 1})

@@ -151,6 +151,16 @@ def is_stale(packed: bytes) -> bool:
     return bool(packed[_STALE])
 
 
+def dangling(connection: sa.Connection, spec: Table, storage_id: str, column: str, target: Table) -> tuple[int, Any]:
+    """How many rows name something in `column` that `target` does not hold, and an example of what they name."""
+    t, other = models.table(spec), models.table(target).alias('other')
+    missing = sa.and_(
+        t.c.storage_id == storage_id, t.c[column].is_not(None),
+        ~sa.exists().where(other.c.storage_id == t.c.storage_id, other.c[target.key[0]] == t.c[column]))
+    count, example = connection.execute(sa.select(sa.func.count(), sa.func.min(t.c[column])).where(missing)).one()
+    return int(count), example
+
+
 def insert(connection: sa.Connection, spec: Table, storage_id: str, rows: Sequence[dict[str, Any]]) -> None:
     """New rows: dicts with every column of `spec`, `extra` and `fingerprint`."""
     moment = now(connection)

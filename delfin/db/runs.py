@@ -62,23 +62,39 @@ def request(connection: sa.Connection, storage_id: str, kinds: Sequence[str], tr
     """
     complete = not kinds or set(kinds) >= set(KINDS.names())
     moment = now(connection)
-    active = connection.execute(sa.select(_runs.id, _runs.state, _runs.force).where(
-        _runs.storage_id == storage_id, _runs.active == 1)).first()
+    active = _active(connection, storage_id)
     if active is not None:
         return _join(connection, active, storage_id, () if complete else kinds, trigger, force, bool(delay_seconds))
     try:
-        inserted = connection.execute(sa.insert(sync_runs), {
-            'storage_id': storage_id, 'trigger': trigger, 'state': 'pending', 'active': 1, 'force': force,
-            'complete': complete, 'epoch': 0, 'created_at': moment,
-            'not_before': moment + timedelta(seconds=delay_seconds),
-        }).inserted_primary_key
-    except IntegrityError:      # somebody else was faster, or the storage is gone
-        raise exception.StorageIsSyncing(storage_id) from None
+        with connection.begin_nested():
+            inserted = connection.execute(sa.insert(sync_runs), {
+                'storage_id': storage_id, 'trigger': trigger, 'state': 'pending', 'active': 1, 'force': force,
+                'complete': complete, 'epoch': 0, 'created_at': moment,
+                'not_before': moment + timedelta(seconds=delay_seconds),
+            }).inserted_primary_key
+    except IntegrityError:
+        active = connection.execute(        # locking, since a snapshot may be older than what stood in the way
+            sa.select(_runs.id, _runs.state, _runs.force)
+            .where(_runs.storage_id == storage_id, _runs.active == 1).with_for_update()).first()
+        if active is None:          # the storage is gone
+            raise exception.StorageIsSyncing(storage_id) from None
+        return _join(       # somebody else was faster
+            connection, active, storage_id, () if complete else kinds, trigger, force, bool(delay_seconds))
     assert inserted is not None
     run_id = int(inserted[0])
     if not complete:
         _add_kinds(connection, run_id, dict.fromkeys((STORAGE, *kinds)), 0)
     return run_id
+
+
+def _active(connection: sa.Connection, storage_id: str) -> Any:
+    """The active run, locked, so that nobody claims or finishes it while somebody joins it; None if there is none."""
+    # Locked by its key: a lock on a row that is not there would be one on its neighbours.
+    found = sa.select(_runs.id).where(_runs.storage_id == storage_id, _runs.active == 1)
+    run_id = connection.execute(found).scalar()
+    return None if run_id is None else connection.execute(
+        sa.select(_runs.id, _runs.state, _runs.force).where(_runs.id == run_id, _runs.active == 1)
+        .with_for_update()).first()
 
 
 def request_all(connection: sa.Connection) -> int:
@@ -88,10 +104,12 @@ def request_all(connection: sa.Connection) -> int:
         storages.c.id, sa.literal(API), sa.literal('pending'), sa.literal(1), sa.false(), sa.true(), sa.literal(0),
         moment, moment).where(
         storages.c.live == 1, storages.c.maintenance == sa.false(),
-        ~sa.exists().where(_runs.storage_id == storages.c.id, _runs.active == 1))
+        ~sa.exists().where(_runs.storage_id == storages.c.id, _runs.active == 1)
+        # Somebody may ask at the same time; the other engines let one wait for the other.
+    ).suffix_with('ON CONFLICT DO NOTHING', dialect='postgresql')
     return connection.execute(sa.insert(sync_runs).from_select(
         ['storage_id', 'trigger', 'state', 'active', 'force', 'complete', 'epoch', 'created_at', 'not_before'],
-        wanted)).rowcount
+        wanted), execution_options={'preserve_rowcount': True}).rowcount
 
 
 def plans(connection: sa.Connection, node: str) -> list[Plan]:
@@ -115,7 +133,8 @@ def _add_kinds(connection: sa.Connection, run_id: int, kinds: Collection[str], p
 def _join(connection: sa.Connection, active: Any, storage_id: str, kinds: Sequence[str], trigger: str, force: bool,
           delayed: bool) -> int:
     """Make an active run do what is asked for as well (no kinds: all of them)."""
-    has = list(connection.execute(sa.select(_kinds.kind).where(_kinds.run_id == active.id)).scalars())
+    has = list(connection.execute(
+        sa.select(_kinds.kind).where(_kinds.run_id == active.id).with_for_update()).scalars())
     complete = not has or (set(has) >= set(KINDS.names()) and active.state == 'running')
     missing = [] if complete else [kind for kind in kinds or KINDS.names() if kind not in has]
     if active.state == 'pending':
@@ -145,7 +164,9 @@ def claim(connection: sa.Connection, node: str, limit: int) -> list[Claim]:
         .join(ownership, ownership.c.storage_id == _runs.storage_id)
         .where(ownership.c.node == node, storages.c.live == 1, _due(now(connection)))
         .order_by(_runs.id).limit(limit)).all()
-    return [taken for run in candidates if (taken := _take(connection, node, run)) is not None]
+    # In the order of arrays, as everybody who locks several of them.
+    return [taken for run in sorted(candidates, key=lambda run: str(run.storage_id))
+            if (taken := _take(connection, node, run)) is not None]
 
 
 def _due(moment: datetime) -> sa.ColumnElement[bool]:
@@ -156,16 +177,20 @@ def _due(moment: datetime) -> sa.ColumnElement[bool]:
 
 
 def _take(connection: sa.Connection, node: str, run: Any) -> Claim | None:
-    taken = Claim(int(run.id), run.storage_id, node, int(run.ours), bool(run.force))
-    if not owners.hold(connection, taken.storage_id, node, taken.epoch):
+    if not owners.hold(connection, run.storage_id, node, int(run.ours)):
         return None
+    # What a request has made of it meanwhile.
+    force = connection.execute(sa.select(_runs.force).where(_runs.id == run.id).with_for_update()).scalar()
+    if force is None:
+        return None
+    taken = Claim(int(run.id), run.storage_id, node, int(run.ours), bool(force))
     values: dict[str, Any] = {'state': 'running', 'node': node, 'epoch': taken.epoch}
     if run.state == 'running':
         values['trigger'] = TAKEOVER
     connection.execute(sa.update(sync_runs).where(_runs.id == run.id), values)
     connection.execute(sa.update(sync_runs).where(_runs.id == run.id, _runs.started_at.is_(None)),
                        {'started_at': now(connection)})
-    if not connection.execute(sa.select(_kinds.kind).where(_kinds.run_id == run.id).limit(1)).first():
+    if not connection.execute(sa.select(_kinds.kind).where(_kinds.run_id == run.id).with_for_update()).first():
         _add_kinds(connection, taken.run_id, (STORAGE, *KINDS.names()), 0)
     connection.execute(sa.update(sync_run_kinds).where(_kinds.run_id == run.id, _kinds.state == 'running'),
                        {'state': 'pending'})
@@ -185,7 +210,8 @@ def seconds_to_next(connection: sa.Connection, node: str) -> float | None:
 def guard(connection: sa.Connection, taken: Claim) -> None:
     """First statement of every writing transaction of a sync: `RunLost` unless the array is still ours.
 
-    It locks the ownership, so that neither a new owner nor a deletion can come between this check and the commit.
+    It locks the ownership, so that no new owner can come between this check and the commit. A deletion can; the purge,
+    which is the owner's as well, removes what came with it.
     """
     if not owners.hold(connection, taken.storage_id, taken.node, taken.epoch):
         raise RunLost(f'storage {taken.storage_id} belongs to another node now, or was deleted: sync run '
@@ -224,6 +250,19 @@ def pending_kinds(connection: sa.Connection, run_id: int) -> list[str]:
 def set_kind(connection: sa.Connection, run_id: int, kind: str, values: Mapping[str, Any]) -> None:
     """Record progress or the result of one kind."""
     connection.execute(sa.update(sync_run_kinds).where(_kinds.run_id == run_id, _kinds.kind == kind), dict(values))
+
+
+def done_kinds(connection: sa.Connection, run_id: int) -> set[str]:
+    """Kinds that the run has done."""
+    return set(connection.execute(sa.select(_kinds.kind).where(
+        _kinds.run_id == run_id, _kinds.state == 'done')).scalars())
+
+
+def add_findings(connection: sa.Connection, run_id: int, kind: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    """More findings of a kind that is done."""
+    this = sa.and_(_kinds.run_id == run_id, _kinds.kind == kind)
+    before = connection.execute(sa.select(_kinds.findings).where(this)).scalar() or []
+    connection.execute(sa.update(sync_run_kinds).where(this), {'findings': [*before, *findings]})
 
 
 def note_outcome(connection: sa.Connection, storage_id: str, kind: str, failed: bool) -> None:

@@ -92,7 +92,8 @@ def translate(error: BaseException, doing: str, mask: Callable[[str], str],
 
     Raise it `from None`: the original may still carry secrets in its text. The text is cut after `limit` characters.
     """
-    if isinstance(error, exception.DelfinException):
+    # ServiceUnavailable is ours to say: the call would be made again and again.
+    if isinstance(error, exception.DelfinException) and not isinstance(error, exception.ServiceUnavailable):
         return _cleaned(error, mask, limit)
     text = mask(printable(error))[:limit]
     for known, ours in _TABLE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -58,8 +59,9 @@ class TaskManager:
 
     def stop(self, timeout_seconds: float) -> None:
         """Put work back, then leave."""
+        deadline = time.monotonic() + timeout_seconds
         self.worker.stop(timeout_seconds)
-        self.membership.stop(timeout_seconds)
+        self.membership.stop(max(0.0, deadline - time.monotonic()))
 
     # --- RPC ---
 

@@ -114,6 +114,7 @@ class Membership:
         late = began > self._lease_until
         with self._database.write('heartbeat') as connection:
             known = ownership.renew(connection, self.node, self._key_ids(), self._lease_seconds)
+            ownership.bury(connection, _BURY_SECONDS)
             if not known:
                 self._rejoin(connection)
         if late:
@@ -144,7 +145,6 @@ class Membership:
         if moves:
             with self._database.write('move') as connection:
                 ownership.give(connection, moves)
-                ownership.bury(connection, _BURY_SECONDS)
         with self._lock:
             with self._database.read() as connection:
                 held = ownership.held_by(connection, self.node.name)

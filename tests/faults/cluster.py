@@ -378,8 +378,9 @@ class Cluster:
                 begun[key] = float(moment)
             elif key in begun:
                 found.append(Session(serial_number, int(pid), begun.pop(key), float(moment)))
-        return found + [Session(serial_number, pid, begin, self._ended.get(pid, now + 1))
-                        for (pid, _, serial_number), begin in begun.items()]
+        found += [Session(serial_number, pid, begin, self._ended.get(pid, now + 1))
+                  for (pid, _, serial_number), begin in begun.items()]
+        return sorted(found, key=lambda session: session.begin)
 
     def _sessions_too_many(self) -> list[str]:
         now = time.monotonic()

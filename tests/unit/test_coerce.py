@@ -74,7 +74,7 @@ class Bad(Mapping):
     ('1e3', 1000), (1e3, 1000), (Decimal('12.5'), 12), (Fraction(25, 2), 12), ('010', 10), (Level.SEVEN, 7),
     ('9223372036854775807', BIGINT_MAX)], ids=shown)
 def test_numeric_text_and_floats_become_whole_numbers_without_a_finding(given, stored):
-    assert value_of('total_capacity', given) == (stored, [])
+    assert value_of('used_capacity', given) == (stored, [])
 
 
 @pytest.mark.parametrize('given', [
@@ -82,12 +82,12 @@ def test_numeric_text_and_floats_become_whole_numbers_without_a_finding(given, s
     float('nan'), float('inf'), float('-inf'), 'nan', 'inf', '1e999', BIGINT_MAX + 1, str(BIGINT_MAX + 1), 10**5000,
     '9' * 5000, True, False, [], {}, (), Decimal('nan'), Decimal('inf'), object()], ids=shown)
 def test_what_is_no_whole_number_is_unknown_with_a_finding(given):
-    assert value_of('total_capacity', given) == (None, ['not_a_number'])
+    assert value_of('used_capacity', given) == (None, ['not_a_number'])
 
 
 @pytest.mark.parametrize('given', [None, '', '  '])
 def test_no_number_is_unknown_without_a_finding(given):
-    assert value_of('total_capacity', given) == (None, [])
+    assert value_of('used_capacity', given) == (None, [])
 
 
 # --- booleans ---
@@ -318,7 +318,7 @@ def test_a_numeric_serial_number_becomes_text():
 def test_findings_always_fit_into_a_json_column(name, value):
     """Keys and values of a driver may hold NUL and lone surrogates; what is recorded of them may not."""
     found = Findings()
-    RowReader(VOLUMES).read({'native_volume_id': 'v1', name + '!': value, 'total_capacity': value}, found)
+    RowReader(VOLUMES).read({'native_volume_id': 'v1', name + '!': value, 'used_capacity': value}, found)
     texts = [finding[name] or '' for finding in found.listing() for name in ('column', 'example')]
     assert not any('\0' in text for text in texts) and ''.join(texts).encode('utf-8') is not None
 

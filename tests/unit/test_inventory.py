@@ -15,7 +15,16 @@ from delfin.kinds import KINDS
 from delfin.task_manager.sync import inventory
 from delfin.task_manager.sync.engine import TRANSACTION_ROWS
 from delfin.task_manager.sync.inventory import Interrupted, Inventory
-from tests.unit.support import ScriptedDoor, Unprintable, give, masker_for, recorded_writes, rows_of, take_run
+from tests.unit.support import (
+    ScriptedDoor,
+    Unprintable,
+    add_storage,
+    give,
+    masker_for,
+    recorded_writes,
+    rows_of,
+    take_run,
+)
 
 
 def volumes(*native_ids):
@@ -569,3 +578,72 @@ def test_no_transaction_is_open_while_the_array_works(site):
     site.door.answers['list_volumes'] = list_volumes
     site.sync('volumes')
     assert (site.rows(), site.storage()['description']) == ({'a'}, 'written meanwhile')
+
+
+# --- what looks wrong in good rows ---
+
+@pytest.fixture
+def with_pools(site):
+    """An array with the pool p1, and volumes that say where they are."""
+    site.door.answers['list_storage_pools'] = [{'native_storage_pool_id': 'p1'}]
+
+    def answer(*pools):
+        site.door.answers['list_volumes'] = [
+            {'native_volume_id': f'v{number}', 'native_storage_pool_id': pool} for number, pool in enumerate(pools)]
+    return answer
+
+
+def codes(record, kind='volumes'):
+    return {(finding['code'], finding['column'], finding['count'], finding['example'])
+            for finding in record[kind]['findings']}
+
+
+def test_what_names_a_pool_that_the_array_does_not_list_is_reported_once(site, with_pools):
+    with_pools('p1', 'gone', None, 'gone')
+    record = site.sync('storage_pools', 'volumes')
+    assert codes(record) == {('dangling_reference', 'native_storage_pool_id', 2, 'gone')}
+    assert record['run'] == 'done'
+
+
+def test_what_comes_later_in_the_run_is_not_missed(site):
+    """Initiators come before the hosts they belong to."""
+    site.door.answers['list_storage_host_initiators'] = [
+        {'native_storage_host_initiator_id': 'i1', 'native_storage_host_id': 'h1'}]
+    site.door.answers['list_storage_hosts'] = [{'native_storage_host_id': 'h1'}]
+    record = site.sync('storage_host_initiators', 'storage_hosts')
+    assert codes(record, 'storage_host_initiators') == set()
+
+
+def test_a_kind_that_the_array_cannot_list_is_not_missed(site, with_pools):
+    del site.door.answers['list_storage_pools']
+    with_pools('p1')
+    assert codes(site.sync('storage_pools', 'volumes')) == set()
+
+
+def test_members_of_groups_are_looked_for_too(site):
+    site.door.answers['list_volumes'] = volumes('v1')
+    site.door.answers['list_volume_groups'] = {
+        'volume_groups': [{'native_volume_group_id': 'g'}],
+        'vol_grp_vol_rels': [{'native_volume_group_id': 'g', 'native_volume_id': 'v1'},
+                             {'native_volume_group_id': 'g', 'native_volume_id': 'v9'}]}
+    record = site.sync('volumes', 'volume_groups')
+    assert codes(record, 'volume_groups') == {('dangling_reference', 'native_volume_id', 1, 'v9')}
+
+
+def test_another_array_with_such_a_pool_is_no_excuse(site, with_pools, database):
+    other = Site(database, add_storage(database, 'SN-2'))
+    other.door.answers |= {'get_storage': {'serial_number': 'SN-2'},
+                           'list_storage_pools': [{'native_storage_pool_id': 'p2'}]}
+    other.sync('storage_pools')
+    with_pools('p2')
+    assert codes(site.sync('storage_pools', 'volumes')) == {
+        ('dangling_reference', 'native_storage_pool_id', 1, 'p2')}
+
+
+@pytest.mark.parametrize(('size', 'reported'), [(500, True), (0, False), (2**20, False), (None, False)])
+def test_a_capacity_that_looks_like_gigabytes_is_kept_and_reported(site, size, reported):
+    site.door.answers['list_volumes'] = [{'native_volume_id': 'v', 'total_capacity': size}]
+    record = site.sync('volumes')
+    expected = {('unlikely_unit', 'total_capacity', 1, '500')} if reported else set()
+    assert codes(record) == expected
+    assert rows_of(site.database, 'volumes', site.storage_id)['v']['total_capacity'] == size

@@ -108,7 +108,7 @@ class StorageController:
     def sync(self, request: wsgi.Request, id: str) -> webob.Response:
         """Sync one storage, or join the sync that is under way."""
         listing.no_more(request.query())
-        kinds, force = schemas.sync_request(request.json())
+        kinds, force = schemas.sync_request(request.json(optional=True))
         with request.backend.database.write('request') as connection:
             storages.require(connection, id)
             run_id = runs.request(connection, id, kinds, runs.API, force=force)

@@ -98,6 +98,11 @@ def coercer(column: Column) -> Coercer:
     """
     name = column.name
     if column.type is ColumnType.INTEGER:
+        lowest = column.unlikely_below
+        if lowest:
+            return lambda value, found: (
+                value if type(value) is int and lowest <= value <= BIGINT_MAX
+                else likely(whole_number(value, name, found), lowest, name, found))
         return lambda value, found: (
             value if type(value) is int and 0 <= value <= BIGINT_MAX else whole_number(value, name, found))
     if column.type is ColumnType.BOOLEAN:
@@ -182,6 +187,13 @@ def whole_number(value: Any, name: str, found: Findings) -> int | None:
     if number is None or not 0 <= number <= BIGINT_MAX:
         found.add(code.NOT_A_NUMBER, name, value)
         return None
+    return number
+
+
+def likely(number: int | None, lowest: int, name: str, found: Findings) -> int | None:
+    """The number, reported if it is so small that another unit was meant, it seems. 0 is nothing in every unit."""
+    if number is not None and 0 < number < lowest:
+        found.add(code.UNLIKELY_UNIT, name, number)
     return number
 
 

@@ -23,6 +23,8 @@ NATIVE_ID_TOO_LONG = 'native_id_too_long'       # the row is rejected
 REPEATED_NATIVE_ID = 'repeated_native_id'       # the first row counts
 NOT_A_ROW = 'not_a_row'                         # the row is rejected
 ROW_UNREADABLE = 'row_unreadable'               # the row is rejected; its stored row is kept and marked stale
+UNLIKELY_UNIT = 'unlikely_unit'                 # so small that another unit was meant, it seems; kept as given
+DANGLING_REFERENCE = 'dangling_reference'       # names a resource that the array does not list
 DELETION_WITHHELD = 'deletion_withheld'         # far fewer rows than stored: asked again before anything goes
 
 
@@ -34,12 +36,16 @@ class Findings:
 
     def add(self, code: str, column: str = '', example: Any = None) -> None:
         """Count one more; the first example is kept, shortened."""
+        self.add_many(code, column, 1, example)
+
+    def add_many(self, code: str, column: str, count: int, example: Any = None) -> None:
+        """Count some more."""
         column = _shown(column) or ''
         entry = self._found.get((code, column))
         if entry is not None:
-            entry['count'] += 1
+            entry['count'] += count
         elif len(self._found) < _AT_MOST:
-            self._found[code, column] = {'code': code, 'column': column or None, 'count': 1,
+            self._found[code, column] = {'code': code, 'column': column or None, 'count': count,
                                          'example': _shown(example)}
 
     def __contains__(self, code: object) -> bool:

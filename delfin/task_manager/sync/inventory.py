@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from delfin import exception
 from delfin.common.masking import Masker
 from delfin.common.text import clean
-from delfin.db import Database, freshness, is_away, runs, storages
+from delfin.db import Database, freshness, is_away, resources, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door, Lane
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Kind, Table
@@ -81,6 +81,7 @@ class Inventory:
                     failure = result.error
                 if result.withheld:
                     withheld.append(name)
+            self._check_references(taken)
             return withheld
         except SQLAlchemyError as error:
             if is_away(error):
@@ -137,6 +138,20 @@ class Inventory:
             if finding['example']:
                 finding['example'] = self._masker.mask(finding['example'])
         return listing or None
+
+    def _check_references(self, taken: Claim) -> None:
+        """Report what names a resource that the array does not list; at the end, when all kinds are there."""
+        with self._database.read() as connection:
+            done = runs.done_kinds(connection, taken.run_id)
+            seen = freshness.kinds(connection, taken.storage_id)
+            found = {kind.name: _dangling(connection, kind, taken.storage_id, seen)
+                     for kind in KINDS if kind.name in done}
+        if any(found.values()):
+            with self._database.write('kind') as connection:
+                runs.guard(connection, taken)
+                for name, listing in found.items():
+                    if listing:
+                        runs.add_findings(connection, taken.run_id, name, self._clean(listing) or [])
 
     # --- the storage itself ---
 
@@ -197,6 +212,19 @@ class Inventory:
         self._ask_storage(taken, Findings())
         with self._database.read() as connection:
             return runs.was_withheld(connection, taken, kind.name)
+
+
+def _dangling(connection: sa.Connection, kind: Kind, storage_id: str, seen: Collection[str]) -> list[dict[str, Any]]:
+    found = Findings()
+    for spec in kind.tables:
+        for column in spec.columns:
+            # A kind that the array does not list at all cannot be missed.
+            if column.refers_to is not None and column.refers_to in seen:
+                count, example = resources.dangling(connection, spec, storage_id, column.name,
+                                                    KINDS[column.refers_to].table)
+                if count:
+                    found.add_many(code.DANGLING_REFERENCE, column.name, count, example)
+    return found.listing()
 
 
 def storage_values(answer: Any, found: Findings) -> dict[str, Any]:
