@@ -165,8 +165,8 @@ def claim(connection: sa.Connection, node: str, limit: int) -> list[Claim]:
         .where(ownership.c.node == node, storages.c.live == 1, _due(now(connection)))
         .order_by(_runs.id).limit(limit)).all()
     # In the order of arrays, as everybody who locks several of them.
-    return [taken for run in sorted(candidates, key=lambda run: str(run.storage_id))
-            if (taken := _take(connection, node, run)) is not None]
+    taken = [_take(connection, node, run) for run in sorted(candidates, key=lambda run: str(run.storage_id))]
+    return sorted(filter(None, taken), key=lambda claim: claim.run_id)
 
 
 def _due(moment: datetime) -> sa.ColumnElement[bool]:

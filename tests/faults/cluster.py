@@ -134,6 +134,7 @@ class Cluster:
         self._armed: set[str] = set()
         self._ended: dict[int, float] = {}          # by pid: when a task service had ended
         self._frozen: list[tuple[int, float, float]] = []
+        self._seen: dict[Path, int] = {}            # how much of each log was looked at
         self._ids: dict[tuple[str, str], dict[Any, str]] = {}       # by table and storage: our ids by key
 
     # --- processes ---
@@ -203,7 +204,7 @@ class Cluster:
         """Until a process has died at its failpoint."""
         process = self._processes[name]
         if not wait_until(lambda: not process.running, seconds):
-            raise AssertionError(f'{name} passes its failpoint never:\n{self.evidence(name)}')
+            raise AssertionError(f'{name} did not come to its failpoint:\n{self.evidence(name)}')
         self.forget(name)
 
     def freeze(self, name: str) -> None:
@@ -361,10 +362,19 @@ class Cluster:
     def _bugs(self) -> Iterator[str]:
         """A traceback in a log is a bug, whatever became of the rows."""
         for log in sorted(self.site.root.glob('*.log')):
-            text = log.read_text(errors='replace')
+            text = self._new_lines(log)
             if 'Traceback' in text:
-                log.rename(log.with_suffix('.seen'))        # reported once
                 yield f'{log.name}: ...{text[max(0, text.index("Traceback") - 500):][:3000]}'
+
+    def _new_lines(self, log: Path) -> str:
+        text = log.read_text(errors='replace')
+        seen, self._seen[log] = self._seen.get(log, 0), len(text)
+        return text[seen:]
+
+    def turn_the_page(self) -> None:
+        """What the logs say up to now belongs to an earlier test."""
+        for log in self.site.root.glob('*.log'):
+            self._new_lines(log)
 
     # --- sessions ---
 
@@ -428,9 +438,9 @@ class Cluster:
         kept = [line for text in texts for line in text.splitlines() if ' 200 ' not in line]
         return '\n'.join([f'--- log of {name} ---', *kept[-lines:]])
 
-    def said(self, name: str, pattern: str) -> bool:
-        """Whether a line of a node's log matches."""
-        return re.search(pattern, self.site.log_of(name).read_text(errors='replace')) is not None
+    def said(self, name: str, pattern: str) -> int:
+        """How often a process's log matches."""
+        return len(re.findall(pattern, self.site.log_of(name).read_text(errors='replace')))
 
     def close(self) -> None:
         """Kill everything."""

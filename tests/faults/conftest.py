@@ -45,6 +45,7 @@ def installation(server: DatabaseEngine, broker: RabbitMQ,
 @pytest.fixture
 def cluster(installation: Cluster) -> Cluster:
     """API, node `a` and nobody else, all in good order."""
+    installation.turn_the_page()
     installation.ensure('a')
     installation.populate()
     return installation

@@ -48,10 +48,10 @@ def test_a_node_that_is_killed_at_any_moment_leaves_nothing_behind(cluster: Clus
 def test_a_process_that_is_told_to_stop_at_any_moment_ends_in_time(cluster: Cluster, seed: int) -> None:
     chance = random.Random(seed)
     endings = []
+    cluster.advance(latency_ms=LATENCY_MS)
     for name in itertools.islice(itertools.cycle(['b', 'b', 'b', 'b', API]), STOPS):
         if name in cluster.running():
             cluster.stop(name)
-        cluster.advance(latency_ms=LATENCY_MS)
         if API in cluster.running():
             cluster.sync_all()
         started = cluster.begin(name)

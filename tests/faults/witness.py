@@ -13,8 +13,6 @@ from typing import Any
 
 from delfin.drivers.fake_storage import FakeStorageDriver
 
-from delfin.db.sqlalchemy import models as _models; from delfin.kinds import KINDS as _K; [_models.table(t) for t in _K.tables()]  # noqa  TEMPORARY
-
 
 class WitnessDriver(FakeStorageDriver):
     """The fake driver with a journal. A session begins with the instance and ends with `delete_storage`."""

@@ -375,7 +375,7 @@ def test_a_storage_that_is_forgotten_during_a_call_has_no_process(processes, mon
     made.await_told('inside')
     made.door.forget(ID)
     until(lambda: not runs(pid))
-    with pytest.raises(exception.StorageBackendException):
+    with pytest.raises(exception.ServiceUnavailable):
         beside.result(PATIENCE_SECONDS)
 
 
