@@ -135,6 +135,7 @@ class Site:
             'api': {'port': self.port, 'workers': 1},
             'database': {'connection': self.database},
             'secrets': {'key_file': root / 'keys'},
+            'sync': {'interval_seconds': 0},        # tests ask for the syncs they want
         }
         if transport:
             sections['DEFAULT']['transport_url'] = transport

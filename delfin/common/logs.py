@@ -81,6 +81,11 @@ class Batches(logging.Handler):
                 while self._pending:
                     self._target.handle(self._pending.popleft())
 
+    def begin_anew(self) -> None:
+        """In a forked process: the lines are the other's, and whoever held the lock is not here."""
+        self._pending.clear()
+        self._writing = threading.RLock()
+
     def close(self) -> None:
         self.flush()
         self._target.close()
@@ -110,6 +115,7 @@ class _Writer:
     def _after_fork(self) -> None:
         self._thread = None
         for handler in list(self._handlers):
+            handler.begin_anew()
             self.watch(handler)
 
 

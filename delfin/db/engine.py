@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
@@ -25,6 +25,11 @@ _NOW = {
     'mariadb': 'SELECT UTC_TIMESTAMP(6)',
 }
 _READ_ONLY = 'delfin_read_only'
+_ATTEMPTS = 5
+_IDLE_SECONDS = 5       # less than a node's lease
+_DEADLOCKS = frozenset({'40P01', '40001', 1213, 1205})      # PostgreSQL's states, MariaDB's numbers
+
+Result = TypeVar('Result')
 
 
 class Database:
@@ -50,11 +55,16 @@ class Database:
                 f'[database] connection cannot be used: {_reason(error)}; it must look like sqlite:////path/file, '
                 'postgresql+psycopg://… or mysql+pymysql://…') from None
         self._read_options: dict[str, Any] = {_READ_ONLY: True}
+        self._write_options: dict[str, Any] = {}
         if self.dialect == 'postgresql':        # the other engines read one moment by themselves
             self._read_options['isolation_level'] = 'REPEATABLE READ'
+        if self.dialect in ('mysql', 'mariadb'):        # whose default locks what is beside the rows
+            self._write_options['isolation_level'] = 'READ COMMITTED'
         self._single_rows: SingleRows | None = None
         if self.dialect == 'sqlite':
             _prepare_sqlite(self.engine)
+        else:
+            _limit_idle_transactions(self.engine)
         if self._sqlite_file is not None:
             self._single_rows = SingleRows(self._sqlite_file, self.engine, sqlite_busy_timeout_seconds)
 
@@ -88,10 +98,24 @@ class Database:
     @contextlib.contextmanager
     def write(self, what: str = 'write') -> Iterator[sa.Connection]:
         """A transaction: committed at the end of the block, rolled back when it raises. `what` names its failpoints."""
-        with self.engine.connect() as connection, connection.begin():
-            yield connection
-            failpoints.hit(f'{what}.before')
+        with self.engine.connect() as connection:
+            if self._write_options:
+                connection = connection.execution_options(**self._write_options)
+            with connection.begin():
+                yield connection
+                failpoints.hit(f'{what}.before')
         failpoints.hit(f'{what}.after')
+
+    def attempt(self, action: Callable[[sa.Connection], Result], what: str = 'write') -> Result:
+        """`action` in a transaction, again if the engine ends it to undo a deadlock."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                with self.write(what) as connection:
+                    return action(connection)
+            except DBAPIError as error:
+                if not left or not _is_deadlock(error):
+                    raise
+        raise AssertionError('unreachable')
 
     def close(self) -> None:
         """Close all connections."""
@@ -133,6 +157,23 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         # Past SQLAlchemy, which would take as long for this as for the query after it.
         driven: sqlite3.Connection = connection.connection.driver_connection       # type: ignore[assignment]
         driven.execute('BEGIN' if read_only else 'BEGIN IMMEDIATE').close()
+
+
+def _limit_idle_transactions(engine: sa.Engine) -> None:
+    """A process that stands still in the middle of a transaction must not hold its locks for ever."""
+    statement = (f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'"
+                 if engine.dialect.name == 'postgresql' else f'SET SESSION idle_transaction_timeout = {_IDLE_SECONDS}')
+
+    @sa.event.listens_for(engine, 'connect')
+    def connect(dbapi_connection: Any, _record: Any) -> None:
+        with contextlib.closing(dbapi_connection.cursor()) as cursor:
+            cursor.execute(statement)
+        dbapi_connection.commit()
+
+
+def _is_deadlock(error: DBAPIError) -> bool:
+    code = getattr(error.orig, 'sqlstate', None) or next(iter(getattr(error.orig, 'args', ())), None)
+    return isinstance(code, str | int) and code in _DEADLOCKS
 
 
 def _reason(error: Exception) -> str:

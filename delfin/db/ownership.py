@@ -44,10 +44,10 @@ class Held(NamedTuple):
 def join(connection: sa.Connection, node: Node, key_ids: Sequence[str], lease_seconds: float) -> None:
     """Begin a life. What an earlier life of this node owned is ours, with a new epoch."""
     moment = now(connection)
-    connection.execute(sa.delete(nodes).where(_nodes.name == node.name))
-    connection.execute(sa.insert(nodes), {
-        'name': node.name, 'boot': node.boot, 'version': node.version, 'key_ids': list(key_ids), 'started_at': moment,
-        'heartbeat_at': moment, 'expires_at': moment + timedelta(seconds=lease_seconds)})
+    values = {'boot': node.boot, 'version': node.version, 'key_ids': list(key_ids), 'started_at': moment,
+              'heartbeat_at': moment, 'expires_at': moment + timedelta(seconds=lease_seconds)}
+    if not connection.execute(sa.update(nodes).where(_nodes.name == node.name), values).rowcount:
+        connection.execute(sa.insert(nodes), {'name': node.name, **values})
     connection.execute(sa.update(ownership).where(_owned.node == node.name).values(epoch=_owned.epoch + 1))
 
 
@@ -82,9 +82,17 @@ def listing(connection: sa.Connection) -> list[dict[str, Any]]:
         sa.select(nodes, count.label('storages')).order_by(_nodes.name)).mappings()]
 
 
-def bury(connection: sa.Connection, seconds: float) -> None:
-    """Forget nodes that have been dead for so long."""
-    connection.execute(sa.delete(nodes).where(_nodes.expires_at < now(connection) - timedelta(seconds=seconds)))
+def long_dead(connection: sa.Connection, seconds: float) -> list[str]:
+    """Names of nodes that have been dead for so long."""
+    return list(connection.execute(
+        sa.select(_nodes.name).where(_nodes.expires_at < now(connection) - timedelta(seconds=seconds))).scalars())
+
+
+def bury(connection: sa.Connection, names: Sequence[str], seconds: float) -> None:
+    """Forget nodes that have been dead for so long. By name: a search would lock the rows of the living on MariaDB."""
+    for name in names:
+        connection.execute(sa.delete(nodes).where(
+            _nodes.name == name, _nodes.expires_at < now(connection) - timedelta(seconds=seconds)))
 
 
 # --- who owns ---
@@ -115,8 +123,13 @@ def insert(connection: sa.Connection, storage_id: str, node: str | None) -> None
 
 
 def give(connection: sa.Connection, moves: Mapping[Held, str]) -> None:
-    """Change hands, each array unless somebody else has changed it meanwhile."""
+    """Change hands, each array unless somebody else has changed it meanwhile, or is at it."""
     for held, node in sorted(moves.items()):        # whoever locks several arrays does it in this order
+        # What a transaction of its owner holds (perhaps of one that stands still) is left for the next time: who waited
+        # for it here could not say that he lives.
+        if connection.execute(sa.select(_owned.epoch).where(_owned.storage_id == held.storage_id).with_for_update(
+                skip_locked=True)).first() is None:
+            continue
         connection.execute(
             sa.update(ownership).where(_owned.storage_id == held.storage_id, _owned.epoch == held.epoch),
             {'node': node, 'epoch': held.epoch + 1})

@@ -7,12 +7,14 @@ answers; what work there is stands in the database (a lost doorbell loses nothin
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import kombu.exceptions
 from oslo_config import cfg
 
 with warnings.catch_warnings():
@@ -37,6 +39,7 @@ LOCAL = 'local'
 _CONNECT_SECONDS = 3
 _SIGN_OF_LIFE_SECONDS = 5       # so soon a call notices that the server it was meant for has died
 _EXCEPTIONS = ['delfin.exception']
+_BROKER_ERRORS = (messaging.MessagingException, kombu.exceptions.KombuError)
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -146,6 +149,9 @@ class Client:
         self._client = client
         self._topic = topic
         self._connection = connection
+        self._lock = threading.Lock()       # of the doorbell
+        self._wanted: Callable[[], None] | None = None
+        self._ringing = False
 
     def call(self, context: RequestContext, method: str, *, server: str | None = None,
              timeout_seconds: float | None = None, **kwargs: Any) -> Any:
@@ -168,7 +174,7 @@ class Client:
             ) from None
         except messaging.RemoteError as error:
             raise self._bug(str(error.exc_type)) from None
-        except messaging.MessagingException:
+        except _BROKER_ERRORS:
             raise exception.ServiceUnavailable('the message broker cannot be reached; try again later') from None
         except Exception as error:      # a built-in exception of the other side: its text is for the log there
             raise self._bug(type(error).__name__.removesuffix('_Remote')) from None
@@ -177,16 +183,39 @@ class Client:
         return exception.DelfinException(message=f'{self._topic} failed: {what}; see its log')
 
     def ring(self, context: RequestContext, method: str, **kwargs: Any) -> None:
-        """Wake all servers of the topic; never fails, since they also look by themselves."""
+        """Wake all servers of the topic; never fails nor waits for a broker, since they also look by themselves."""
         failpoints.hit('doorbell.before')
+        if self._connection is None:
+            self._ring(context, method, **kwargs)
+            return
+        with self._lock:
+            self._wanted = functools.partial(self._ring, context, method, **kwargs)
+            if self._ringing:
+                return      # it rings once more when it has rung
+            self._ringing = True
+        threading.Thread(target=self._ring_all, name='doorbell', daemon=True).start()
+
+    def _ring_all(self) -> None:
+        """Ring as long as somebody has wanted it meanwhile."""
+        while True:
+            with self._lock:
+                ring, self._wanted = self._wanted, None
+                if ring is None:
+                    self._ringing = False
+                    return
+            ring()
+
+    def _ring(self, context: RequestContext, method: str, **kwargs: Any) -> None:
         try:
             if self._connection is not None:
                 self._connection.require(self._client, _CONNECT_SECONDS)
             self._client.prepare(fanout=True, retry=0).cast(context, method, **kwargs)
             failpoints.hit('doorbell.after')
-        except (messaging.MessagingException, exception.ServiceUnavailable):
-            LOG.warning(
-                'the message broker cannot be reached; %s will find its work a little later', self._topic)
+        except (*_BROKER_ERRORS, exception.ServiceUnavailable):
+            LOG.warning('%s could not be told that there is work; it will look a little later. Is the broker up, '
+                        'and does the service run?', self._topic)
+        except Exception:       # nobody waits for it
+            LOG.exception('the doorbell of %s', self._topic)
 
 
 class _Serializer(messaging.Serializer):

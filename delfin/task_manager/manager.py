@@ -127,6 +127,7 @@ class TaskManager:
                            deadline: str) -> None:
         """Change how an array is reached, once it has answered with the registered serial number."""
         until = datetime.fromisoformat(deadline)
+        self.membership.admit(storage_id)       # before anybody logs in
         with self._database.read() as connection:
             registered = storages.get(connection, storage_id)['serial_number']
         stored = self._readable_access(storage_id)

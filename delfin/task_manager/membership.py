@@ -49,8 +49,7 @@ class Membership:
     def start(self) -> None:
         """Join the others; what is ours already is taken before this returns."""
         began = time.monotonic()
-        with self._database.write() as connection:
-            ownership.join(connection, self.node, self._key_ids(), self._lease_seconds)
+        self._database.attempt(self._join, 'join')
         self._renewed(began)
         self._balance()
         self._thread.start()
@@ -112,22 +111,25 @@ class Membership:
     def _beat(self) -> None:
         began = time.monotonic()
         late = began > self._lease_until
-        with self._database.write('heartbeat') as connection:
-            known = ownership.renew(connection, self.node, self._key_ids(), self._lease_seconds)
-            ownership.bury(connection, _BURY_SECONDS)
-            if not known:
-                self._rejoin(connection)
+        if not self._database.attempt(self._renew, 'heartbeat'):
+            self._rejoin()
         if late:
             LOG.warning('this node was silent for longer than its lease of %g s; others may have taken its storages',
                         self._lease_seconds)
             self._steady_since = None
         self._renewed(began)
 
-    def _rejoin(self, connection: sa.Connection) -> None:
+    def _join(self, connection: sa.Connection) -> None:
+        ownership.join(connection, self.node, self._key_ids(), self._lease_seconds)
+
+    def _renew(self, connection: sa.Connection) -> bool:
+        return ownership.renew(connection, self.node, self._key_ids(), self._lease_seconds)
+
+    def _rejoin(self) -> None:
         LOG.error('the row of this node is gone: the database was restored, or another task service has the same name '
                   '"%s"; if so, set another host in [DEFAULT]', self.node.name)
         self._steady_since = None
-        ownership.join(connection, self.node, self._key_ids(), self._lease_seconds)
+        self._database.attempt(self._join, 'join')
 
     def _renewed(self, began: float) -> None:
         self._lease_until = began + self._lease_seconds
@@ -141,10 +143,12 @@ class Membership:
         with self._database.read() as connection:
             living = ownership.alive(connection)
             arrays = ownership.all_held(connection)
+            dead = ownership.long_dead(connection, _BURY_SECONDS)
         moves = self._moves(living, arrays)
         if moves:
-            with self._database.write('move') as connection:
-                ownership.give(connection, moves)
+            self._database.attempt(lambda connection: ownership.give(connection, moves), 'move')
+        if dead:
+            self._database.attempt(lambda connection: ownership.bury(connection, dead, _BURY_SECONDS), 'bury')
         with self._lock:
             with self._database.read() as connection:
                 held = ownership.held_by(connection, self.node.name)

@@ -14,6 +14,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
+import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -120,9 +121,12 @@ class Worker:
         with self._lock:
             working = {claim.run_id for claim in self._claims.values()}
         free = self._slots - len(working)
-        with self._database.write('claim') as connection:
-            forgotten = runs.put_back_forgotten(connection, self._node, working)
-            taken = runs.claim(connection, self._node, free) if free > 0 else []
+
+        def take(connection: sa.Connection) -> tuple[int, list[Claim]]:
+            return (runs.put_back_forgotten(connection, self._node, working),
+                    runs.claim(connection, self._node, free) if free > 0 else [])
+
+        forgotten, taken = self._database.attempt(take, 'claim')
         if forgotten:
             LOG.info('%d sync runs that this node had left unfinished are taken up again', forgotten)
         for claim in taken:

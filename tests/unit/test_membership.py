@@ -59,6 +59,10 @@ class Link:
             time.sleep(self.commit_seconds)
             self.commit_seconds = 0.0
 
+    def attempt(self, action, what='write'):
+        with self.write(what) as connection:
+            return action(connection)
+
 
 class NodeLife:
     """One life of a node, and what it was told."""

@@ -119,9 +119,9 @@ def test_a_dead_node_is_buried_after_a_while(write, join, clock):
     join('a')
     clock(LEASE_SECONDS + 3600)
     join('b')
-    write(ownership.bury, 7200)
-    assert len(write(ownership.listing)) == 2
-    write(ownership.bury, 1800)
+    assert write(ownership.long_dead, 7200) == []
+    assert write(ownership.long_dead, 1800) == ['a']
+    write(ownership.bury, ['a', 'b'], 1800)
     assert [row['name'] for row in write(ownership.listing)] == ['b']
 
 
