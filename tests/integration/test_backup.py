@@ -124,6 +124,8 @@ def test_a_restored_backup_is_as_it_was_and_its_passwords_can_be_used(installati
     site = installation.site
     with running(site) as client:
         kept, removed = (client.register_fake(port, volumes='300') for port in (9800, 9801))
+        for storage in (kept, removed):
+            client.synced(storage['id'])
         volumes = client.rows('volumes', kept['id'])
         installation.shell.run(blocks(installation.tag)[1])
         client.delete(f'/v1/storages/{removed["id"]}')
