@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -37,7 +36,8 @@ class RequestContext(context.RequestContext):
 
     def renewed(self, request_id: str | None = None) -> Self:
         """The same context for another request. Five times cheaper than making one, and every request needs one."""
-        other = copy.copy(self)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         other.request_id = request_id or context.generate_request_id()
         other._timestamp = time.time()
         return other

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from oslo_config import cfg
@@ -25,6 +26,11 @@ class Backend:
     schema: Schema
     keyring: Keyring
     tasks: TaskAPI
+
+    @functools.cached_property
+    def cors_allowed_origins(self) -> frozenset[str]:
+        """Origins whose pages may read answers. Looked up once: every request asks."""
+        return frozenset(self.conf.api.cors_allowed_origins or ())
 
     @classmethod
     def of(cls, parts: Parts) -> Backend:

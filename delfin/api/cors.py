@@ -25,7 +25,7 @@ def cors_factory(global_conf: dict[str, str], **local_conf: str) -> Filter:
     """
     def make(app: App) -> App:
         def cors(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            allowed = environ[BACKEND].conf.api.cors_allowed_origins
+            allowed = environ[BACKEND].cors_allowed_origins
             if not allowed:
                 return app(environ, start_response)
             origin = environ.get('HTTP_ORIGIN', '')

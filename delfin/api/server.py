@@ -306,6 +306,8 @@ def _parsed(hop: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address | N
 
 def _relative(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Headers with a Location that is a path (WebOb makes it absolute): right through every proxy and tunnel."""
+    if all(name != 'Location' for name, _ in headers):
+        return headers
     return [(name, urlsplit(value)._replace(scheme='', netloc='').geturl() if name.lower() == 'location' else value)
             for name, value in headers]
 

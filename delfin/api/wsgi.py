@@ -26,7 +26,6 @@ class Request:
         self._request = request
         self.context: RequestContext = request.environ[CONTEXT]
         self.backend: Backend = request.environ[BACKEND]
-        self._max_body_bytes = self.backend.conf.api.max_body_kb * 1024
 
     @property
     def max_limit(self) -> int:
@@ -59,12 +58,12 @@ class Request:
             raise exception.BadRequest(message='This call takes no body.')
 
     def _read(self) -> bytes:
-        length = self._request.content_length
-        if length is not None and length > self._max_body_bytes:
-            raise exception.RequestBodyTooLarge(self._max_body_bytes)
-        body: bytes = self._request.body_file.read(self._max_body_bytes + 1)
-        if len(body) > self._max_body_bytes:
-            raise exception.RequestBodyTooLarge(self._max_body_bytes)
+        length, largest = self._request.content_length, self.backend.conf.api.max_body_kb * 1024
+        if length is not None and length > largest:
+            raise exception.RequestBodyTooLarge(largest)
+        body: bytes = self._request.body_file.read(largest + 1)
+        if len(body) > largest:
+            raise exception.RequestBodyTooLarge(largest)
         return body
 
     def query(self) -> dict[str, list[str]]:
