@@ -105,9 +105,10 @@ def request_all(connection: sa.Connection) -> int:
         moment, moment).where(
         storages.c.live == 1, storages.c.maintenance == sa.false(),
         ~sa.exists().where(_runs.storage_id == storages.c.id, _runs.active == 1)
-        # Somebody may ask at the same time; the other engines let one wait for the other.
     ).suffix_with('ON CONFLICT DO NOTHING', dialect='postgresql')
-    return connection.execute(sa.insert(sync_runs).from_select(
+    # Somebody may ask at the same time. (SQLite lets one wait for the other.)
+    insert = sa.insert(sync_runs).prefix_with('IGNORE', dialect='mysql').prefix_with('IGNORE', dialect='mariadb')
+    return connection.execute(insert.from_select(
         ['storage_id', 'trigger', 'state', 'active', 'force', 'complete', 'epoch', 'created_at', 'not_before'],
         wanted), execution_options={'preserve_rowcount': True}).rowcount
 
