@@ -133,7 +133,8 @@ PAGE_PARAMETERS = (
     parameter('offset', {**_NUMBER, 'maximum': listing.MAX_OFFSET}, 'rows to skip; a marker is faster'),
 )
 SEARCH_PARAMETERS = (
-    parameter('q', {'type': 'string', 'minLength': 2, 'maxLength': 255, 'pattern': r'\S[\s\S]*\S'},
+    parameter('q', {'type': 'string', 'minLength': 2, 'maxLength': 255,
+                    'pattern': r'[^ \t\r\n\f\v][\s\S]*[^ \t\r\n\f\v]'},
               'WWN, IQN, serial number, name or native id, or the beginning of one', required=True),
     parameter('limit', {**_NUMBER, 'maximum': BIGINT_MAX}, 'most results'),
 )

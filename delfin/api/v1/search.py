@@ -14,6 +14,7 @@ from delfin.api.v1.storages import view
 from delfin.db import resources, storages
 from delfin.kinds import KINDS
 
+_BLANKS = ' \t\r\n\f\v'      # as the document's pattern has them
 _SHORTEST = 2
 _LONGEST = 255
 _DEFAULT_LIMIT = 50
@@ -32,7 +33,7 @@ class SearchController:
         """
         query = request.query()
         listing.no_more(query, 'q', 'limit')
-        text = query.get('q', [''])[-1].strip()
+        text = query.get('q', [''])[-1].strip(_BLANKS)
         if not _SHORTEST <= len(text) <= _LONGEST:
             raise exception.InvalidInput(f'q must have {_SHORTEST} to {_LONGEST} characters.')
         limit = min(listing.whole_number(query.get('limit', [str(_DEFAULT_LIMIT)])[-1], 'limit'), _MOST)
