@@ -40,6 +40,7 @@ _CONNECT_SECONDS = 3
 _SIGN_OF_LIFE_SECONDS = 5       # so soon a call notices that the server it was meant for has died
 _EXCEPTIONS = ['delfin.exception']
 _BROKER_ERRORS = (messaging.MessagingException, kombu.exceptions.KombuError)
+_LISTENER_LOGGER = 'oslo_messaging._drivers.amqpdriver'
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -57,12 +58,31 @@ def is_local(conf: cfg.ConfigOpts) -> bool:
     return conf.transport_url.partition(':')[0] in (LOCAL, 'fake')
 
 
+class _Duplicates(logging.Filter):
+    """Makes one line of what oslo.messaging logs as an error with its stack, though it did what it should.
+
+    A broker that comes back delivers what nobody had confirmed once more; the listener knows the message and skips it.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if type(error).__name__ == 'DuplicateMessageError':
+            record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+            record.msg, record.args = 'the broker delivered a message a second time, it is skipped: %s', (str(error),)
+            record.exc_info = record.exc_text = None
+        return True
+
+
+_DUPLICATES = _Duplicates()
+
+
 class Rpc:
     """The transport of one process."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         register(conf)
+        logging.getLogger(_LISTENER_LOGGER).addFilter(_DUPLICATES)
         try:
             self._transport = messaging.get_rpc_transport(conf, allowed_remote_exmods=_EXCEPTIONS)
         except (messaging.DriverLoadFailure, messaging.InvalidTransportURL, ValueError) as error:

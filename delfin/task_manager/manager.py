@@ -71,7 +71,6 @@ class TaskManager:
 
     def look_for_work(self, context: RequestContext) -> None:
         """The doorbell."""
-        self.membership.wake()
         self.worker.wake()
 
     def list_drivers(self, context: RequestContext) -> list[dict[str, Any]]:

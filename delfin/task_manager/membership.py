@@ -42,7 +42,6 @@ class Membership:
         self._held: dict[str, int] = {}
         self._lease_until = 0.0         # monotonic: it goes on while the process is stopped
         self._steady_since: float | None = None
-        self._bell = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name='membership', daemon=True)
 
@@ -57,7 +56,6 @@ class Membership:
     def stop(self, timeout_seconds: float) -> None:
         """Leave: the others take what was ours at once."""
         self._stopping.set()
-        self._bell.set()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
         try:
@@ -66,10 +64,6 @@ class Membership:
         except SQLAlchemyError as error:
             LOG.warning('this node could not say good-bye; the others notice within %d s: %s', self._lease_seconds,
                         _one_line(error))
-
-    def wake(self) -> None:
-        """Look now for arrays to take."""
-        self._bell.set()
 
     def admit(self, storage_id: str) -> None:
         """`ServiceUnavailable` unless the array is ours and our lease is good."""
@@ -94,11 +88,7 @@ class Membership:
     # --- the thread ---
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._bell.wait(self._heartbeat_seconds)
-            self._bell.clear()
-            if self._stopping.is_set():
-                return
+        while not self._stopping.wait(self._heartbeat_seconds):
             try:
                 self._beat()
                 self._balance()

@@ -82,15 +82,18 @@ class Worker:
     # --- looking ---
 
     def _look(self) -> None:
+        plan_at = 0.0
         while not self._stopping.is_set():
             self._bell.clear()
-            pause = self._poll_seconds
             try:
-                self._plan()
+                if time.monotonic() >= plan_at:     # not whenever a run ends: it looks at every array
+                    self._plan()
+                    plan_at = time.monotonic() + self._poll_seconds
                 self._take_runs()
                 self._take_purges()
                 with self._database.read() as connection:
                     due = runs.seconds_to_next(connection, self._node)
+                pause = max(0.0, plan_at - time.monotonic())
                 if due is not None and self._free() > 0:
                     pause = min(pause, max(0.05, due))
             except SQLAlchemyError as error:

@@ -86,7 +86,6 @@ class NodeLife:
         """End without a word to the others."""
         self.link.go_on()
         self.membership._stopping.set()
-        self.membership.wake()
         if self.membership._thread.is_alive():
             self.membership._thread.join(5)
 
@@ -186,7 +185,6 @@ def test_an_array_that_is_registered_here_is_admitted_at_once_and_stays(cluster,
         ownership.give(connection, {held: 'one' for held in ownership.all_held(connection)})
     one.membership.took(storage_id)
     assert one.admits(storage_id)
-    one.membership.wake()
     until(lambda: one.membership._held == {storage_id: 2})
     assert one.admits(storage_id)
 
