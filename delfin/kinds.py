@@ -27,7 +27,7 @@ BIGINT_MAX = 2**63 - 1
 class ColumnType(enum.Enum):
     """How a value is coerced and stored."""
 
-    TEXT = 'text'           # up to TEXT_LENGTH characters
+    TEXT = 'text'           # up to `Column.length` characters
     INTEGER = 'integer'     # 64 bit, never negative
     BOOLEAN = 'boolean'
 
@@ -36,7 +36,8 @@ class ColumnType(enum.Enum):
 class Column:
     """One field of a resource. `values` lists an enumeration: other values are kept as given and reported.
 
-    A number above 0 and below `unlikely_below` is kept, but reported: it looks like another unit.
+    A number above 0 and below `unlikely_below` is kept, but reported: it looks like another unit. A text longer than
+    `length` characters is cut.
     `indexed` columns are offered for filters by equality and range; the others are free text, which can only be looked
     through. `searchable` ones are what a person types into a search: names, ids, WWNs, serial numbers.
     """
@@ -49,6 +50,7 @@ class Column:
     indexed: bool = True
     searchable: bool = False
     unlikely_below: int = 0
+    length: int = TEXT_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from delfin.db import Database, engine, runs, storages
 from delfin.drivers.api import Door, Lane, Limits
 from delfin.drivers.manager import DriverManager, options_of
 from delfin.drivers.verify import verify_for
+from delfin.findings import Findings
 from delfin.keyring import Keyring
 from delfin.task_manager.membership import Membership
-from delfin.task_manager.sync.findings import Findings
 from delfin.task_manager.sync.inventory import Inventory, storage_values
 from delfin.task_manager.worker import Worker
 from delfin.version import version_string

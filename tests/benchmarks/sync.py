@@ -20,10 +20,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from delfin.coerce import RowReader
 from delfin.db import Database, resources, runs
 from delfin.db.sqlalchemy import models
-from delfin.task_manager.sync.coerce import RowReader
-from delfin.task_manager.sync.findings import Findings
+from delfin.findings import Findings
 from delfin.task_manager.sync.inventory import Inventory
 from tests.benchmarks.databases import VOLUMES, fresh, volume
 from tests.benchmarks.measure import Comparison, Figure

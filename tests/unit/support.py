@@ -18,14 +18,14 @@ from paste import deploy
 
 from delfin import exception
 from delfin.api.backend import BACKEND, Backend
+from delfin.coerce import RowReader
 from delfin.common.masking import Masker
 from delfin.db import Database, lists, ownership, resources, runs, storages
 from delfin.db.runs import Claim
 from delfin.db.schema import Schema
 from delfin.drivers.driver import StorageDriver
+from delfin.findings import Findings
 from delfin.kinds import KINDS, Table
-from delfin.task_manager.sync.coerce import RowReader
-from delfin.task_manager.sync.findings import Findings
 from tests.engines.base import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

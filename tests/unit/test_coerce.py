@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delfin import coerce
+from delfin.coerce import Rejected, RowReader, fingerprint
 from delfin.db.sqlalchemy import models
+from delfin.findings import Findings
 from delfin.kinds import BIGINT_MAX, KINDS, STORAGE_COLUMNS, TEXT_LENGTH, Column, ColumnType, Table
-from delfin.task_manager.sync import coerce
-from delfin.task_manager.sync.coerce import Rejected, RowReader, fingerprint
-from delfin.task_manager.sync.findings import Findings
 from tests.unit.support import Unprintable, shown
 
 VOLUMES = KINDS['volumes'].table

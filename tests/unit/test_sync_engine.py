@@ -10,10 +10,10 @@ import pytest
 
 from delfin.db import resources
 from delfin.db.runs import RunLost
+from delfin.findings import Findings
 from delfin.kinds import KINDS
 from delfin.task_manager.sync import engine
 from delfin.task_manager.sync.engine import Counts, TableSync
-from delfin.task_manager.sync.findings import Findings
 from tests.unit.support import Unprintable, add_storage, recorded_writes, rows_of
 
 VOLUMES = KINDS['volumes'].table

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from delfin.db.sqlalchemy import types
-from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS, Column, ColumnType, Table
+from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS, TEXT_LENGTH, Column, ColumnType, Table
 
 metadata = sa.MetaData()
 _making = threading.Lock()
@@ -22,12 +22,12 @@ _making = threading.Lock()
 ROW_COLUMNS = ('id', 'storage_id', 'created_at', 'updated_at')
 
 
-def _column_type(column_type: ColumnType) -> sa.types.TypeEngine[Any]:
-    if column_type is ColumnType.INTEGER:
+def _column_type(column: Column) -> sa.types.TypeEngine[Any]:
+    if column.type is ColumnType.INTEGER:
         return sa.BigInteger()
-    if column_type is ColumnType.BOOLEAN:
+    if column.type is ColumnType.BOOLEAN:
         return sa.Boolean()
-    return types.text()
+    return types.text() if column.length == TEXT_LENGTH else sa.Text()
 
 
 def _storage_fk(**kwargs: Any) -> sa.Column[Any]:
@@ -48,7 +48,7 @@ storages = sa.Table(
     sa.Column('id', types.uuid_text(), primary_key=True),
     sa.Column('created_at', types.UtcDateTime(), nullable=False),
     sa.Column('updated_at', types.UtcDateTime()),
-    *(sa.Column(c.name, _column_type(c.type), nullable=c.name != 'serial_number') for c in STORAGE_COLUMNS),
+    *(sa.Column(c.name, _column_type(c), nullable=c.name != 'serial_number') for c in STORAGE_COLUMNS),
     sa.Column('extra', types.json()),
     sa.Column('deleted_at', types.UtcDateTime()),
     sa.Column('live', sa.SmallInteger(), server_default='1'),
@@ -214,7 +214,7 @@ def _make(spec: Table) -> sa.Table:
         _storage_fk(),
         sa.Column('created_at', types.UtcDateTime(), nullable=False),
         sa.Column('updated_at', types.UtcDateTime()),
-        *(sa.Column(c.name, _column_type(c.type), nullable=c.name not in spec.key) for c in spec.columns),
+        *(sa.Column(c.name, _column_type(c), nullable=c.name not in spec.key) for c in spec.columns),
         sa.Column('extra', types.json()),
         # What the row was made of, to tell a changed row from an unchanged one without reading it.
         sa.Column('fingerprint', sa.LargeBinary(16), nullable=False),

@@ -16,12 +16,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from delfin import findings as code
+from delfin.coerce import Rejected, RowReader
 from delfin.db import Database, resources
 from delfin.db.resources import Key
+from delfin.findings import Findings
 from delfin.kinds import Table
-from delfin.task_manager.sync import findings as code
-from delfin.task_manager.sync.coerce import Rejected, RowReader
-from delfin.task_manager.sync.findings import Findings
 
 TRANSACTION_ROWS = 2 * resources.BATCH
 

@@ -17,16 +17,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from delfin import exception
+from delfin import coerce, exception
+from delfin import findings as code
 from delfin.common.masking import Masker
 from delfin.common.text import clean
 from delfin.db import Database, freshness, is_away, resources, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door, Lane
+from delfin.findings import Findings
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Kind, Table
-from delfin.task_manager.sync import coerce, engine
-from delfin.task_manager.sync import findings as code
-from delfin.task_manager.sync.findings import Findings
+from delfin.task_manager.sync import engine
 
 LOG = logging.getLogger(__name__)
 

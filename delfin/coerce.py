@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
+from delfin import findings as code
 from delfin.common.text import clean
 from delfin.db.resources import Key
+from delfin.findings import Findings
 from delfin.kinds import BIGINT_MAX, TEXT_LENGTH, Column, ColumnType, Table
-from delfin.task_manager.sync import findings as code
-from delfin.task_manager.sync.findings import Findings
 
 # Part of every fingerprint: raise it when a stored row must be written anew although its source did not change.
 FINGERPRINT_VERSION = b'1'
@@ -112,9 +112,10 @@ def coercer(column: Column) -> Coercer:
         canonical = frozenset(column.values)
         return lambda value, found: (
             value if type(value) is str and value in canonical else enumerated(value, name, known, found))
+    length = column.length
     return lambda value, found: (
-        value if type(value) is str and 0 < len(value) <= TEXT_LENGTH and value.isascii() and '\0' not in value
-        else text(value, name, found))
+        value if type(value) is str and 0 < len(value) <= length and value.isascii() and '\0' not in value
+        else text(value, name, found, length))
 
 
 def native_id(name: str) -> Coercer:
@@ -136,8 +137,8 @@ def native_id(name: str) -> Coercer:
     return read
 
 
-def text(value: Any, name: str, found: Findings) -> str | None:
-    """Text of at most `TEXT_LENGTH` characters; empty text is unknown."""
+def text(value: Any, name: str, found: Findings, length: int = TEXT_LENGTH) -> str | None:
+    """Text of at most `length` characters; empty text is unknown."""
     if not isinstance(value, str):
         if isinstance(value, Mapping | list | tuple | set | bytes | bytearray):
             found.add(code.NOT_TEXT, name, type(value).__name__)
@@ -148,9 +149,9 @@ def text(value: Any, name: str, found: Findings) -> str | None:
             found.add(code.NOT_TEXT, name, type(value).__name__)
             return None
     value = _clean(value, name, found)
-    if len(value) > TEXT_LENGTH:
+    if len(value) > length:
         found.add(code.TEXT_CUT, name, value)
-        value = value[:TEXT_LENGTH]
+        value = value[:length]
     return value or None
 
 
