@@ -17,9 +17,8 @@ import orjson
 
 from delfin import findings as code
 from delfin.common.text import clean
-from delfin.db.resources import Key
 from delfin.findings import Findings
-from delfin.kinds import BIGINT_MAX, TEXT_LENGTH, Column, ColumnType, Table
+from delfin.kinds import BIGINT_MAX, TEXT_LENGTH, Column, ColumnType, Key, Table
 
 # Part of every fingerprint: raise it when a stored row must be written anew although its source did not change.
 FINGERPRINT_VERSION = b'1'

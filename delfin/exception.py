@@ -144,6 +144,15 @@ class AccessInfoNotFound(NotFound):
     msg_fmt = 'Access information for storage {0} could not be found.'
 
 
+class AlertNotFound(NotFound):
+    msg_fmt = 'Alert {0} could not be found.'
+
+
+class AlertIsNotOpen(Invalid):
+    msg_fmt = 'Alert {0} does not stand: it is {1}.'
+    code = 409
+
+
 class AlertSourceNotFound(NotFound):
     msg_fmt = 'Alert source for storage {0} could not be found.'
 

@@ -23,6 +23,8 @@ from delfin.common import constants
 TEXT_LENGTH = 255
 BIGINT_MAX = 2**63 - 1
 
+Key = str | tuple[str, ...]     # a row's natural key within its storage; of several parts for pairs
+
 
 class ColumnType(enum.Enum):
     """How a value is coerced and stored."""

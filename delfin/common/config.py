@@ -143,6 +143,44 @@ SYNC_OPTS = [
     cfg.IntOpt('keep_runs', default=50, min=1, max=100000, help='Finished sync runs kept for each storage.'),
 ]
 
+ALERTS_OPTS = [
+    cfg.ListOpt('listen', default=['0.0.0.0:162', '[::]:162'],
+                help='Addresses and UDP ports that SNMP traps are received at. Port 162 needs a right of its own '
+                     '(CAP_NET_BIND_SERVICE), which the systemd units give; any other port works without. An address of '
+                     'a family that the machine does not have is left out. Empty: this service receives no traps.'),
+    cfg.IntOpt('receive_buffer_mb', default=64, min=1, max=1024,
+               help='Size of the kernel\'s buffer for each of these addresses, in MiB. More than net.core.rmem_max is '
+                    'only given to a service with CAP_NET_ADMIN. A burst of traps that does not fit is lost (and '
+                    'counted).'),
+    cfg.IntOpt('spool_max_rows', default=1_000_000, min=1000, max=100_000_000,
+               help='Most traps that wait in state_path while the database cannot be reached. When it is full, traps '
+                    'are refused and INFORMs are not acknowledged.'),
+    cfg.IntOpt('parse_timeout_seconds', default=10, min=1, max=600,
+               help='How long a driver may take to read one trap before it is kept as failed.'),
+    cfg.IntOpt('keep_failed_traps', default=10_000, min=10, max=1_000_000,
+               help='Traps that could not be read and are kept to be looked at and retried.'),
+    cfg.IntOpt('resolve_interval_seconds', default=300, min=10, max=86400,
+               help='How often host names of alert sources are looked up again.'),
+    cfg.IntOpt('probe_interval_seconds', default=1800, min=0, max=30 * 86400,
+               help='How often each configured SNMP agent is asked for a sign of life; an outage becomes one alert. '
+                    '0: never, apart from the one look after a change of the configuration.'),
+    cfg.IntOpt('sync_interval_seconds', default=900, min=0, max=30 * 86400,
+               help='Pause between syncs with the array\'s own list of alerts, which heal what traps have missed; '
+                    'spread evenly over the arrays. 0: only when somebody asks, or a trap says too little.'),
+    cfg.IntOpt('keep_days', default=30, min=1, max=3650,
+               help='Days after which alerts that were cleared, and events, are deleted. Standing alerts stay.'),
+    cfg.StrOpt('trap_host',
+               help='Address that arrays are told to send traps to (POST /v1/storages/{id}/snmp-config/push), unless the '
+                    'request names another: that of the alert service as arrays see it.'),
+    cfg.PortOpt('trap_port', default=162, min=1, help='Port for the same purpose.'),
+    cfg.ListOpt('exporters', default=['log'],
+                help='What alerts are handed to: names or class names of the entry point group delfin.alert.exporters. '
+                     'Built in are log, alertmanager and webhook.'),
+    cfg.IntOpt('export_queue_max', default=100_000, min=100, max=10_000_000,
+               help='Most events that wait for one exporter; when its receiver is away for longer, the oldest go '
+                    '(counted in GET /v1/exporters).'),
+]
+
 CLUSTER_OPTS = [
     cfg.FloatOpt('heartbeat_seconds', default=2, min=0.1, max=60,
                  help='How often a task service tells the others, through the database, that it lives.'),
@@ -153,6 +191,7 @@ CLUSTER_OPTS = [
 
 GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     None: DEFAULT_OPTS,
+    'alerts': ALERTS_OPTS,
     'api': API_OPTS,
     'cluster': CLUSTER_OPTS,
     'database': DATABASE_OPTS,

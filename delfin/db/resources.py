@@ -15,9 +15,8 @@ from delfin.db import freshness, lists
 from delfin.db.engine import Database, now
 from delfin.db.sqlalchemy import models
 from delfin.db.sqlalchemy.models import storages, sync_freshness
-from delfin.kinds import KINDS, Kind, Table
+from delfin.kinds import KINDS, Key, Kind, Table
 
-Key = str | tuple[str, ...]       # a row's natural key within its storage; of several parts for pairs
 T = TypeVar('T')
 BATCH = 1000            # rows of one statement; a transaction holds at most two
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from delfin.alerts import ALERT_COLUMNS
 from delfin.db.sqlalchemy import types
 from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS, TEXT_LENGTH, Column, ColumnType, Table
 
@@ -146,7 +147,7 @@ sync_run_kinds = sa.Table(
 )
 
 
-# Who may send traps for a storage. Secrets are sealed.
+# Who may send traps for a storage. Secrets are sealed. `engine_id` is given, or learned and then pinned.
 alert_sources = sa.Table(
     'alert_sources', metadata,
     _storage_fk(primary_key=True),
@@ -162,10 +163,134 @@ alert_sources = sa.Table(
     sa.Column('privacy_protocol', sa.String(16)),
     sa.Column('privacy_key', sa.Text()),
     sa.Column('engine_id', sa.String(64)),
+    sa.Column('engine_id_learned', sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Column('context_name', types.text()),
     sa.Column('port', sa.Integer()),
     sa.Column('retry_num', sa.Integer()),
     sa.Column('expiration', sa.Integer()),
+    # Whether the array's SNMP agent answered when it was asked last; `probe_due_at` is moved by whoever asks next.
+    sa.Column('probe_state', sa.String(16)),
+    sa.Column('probe_error', sa.Text()),
+    sa.Column('probed_at', types.UtcDateTime()),
+    sa.Column('probe_due_at', types.UtcDateTime()),
+    **types.MARIADB_TABLE,
+)
+
+# Every alert that was heard of. `latest` is 1 for the newest of those that share an identity, NULL for earlier ones;
+# `announced` says whether exporters were told that it stands. Times beside `occur_time` (the array's) are ours.
+alerts = sa.Table(
+    'alerts', metadata,
+    sa.Column('id', types.uuid_text(), primary_key=True),
+    _storage_fk(),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('updated_at', types.UtcDateTime()),
+    sa.Column('vendor', types.text()),
+    *(sa.Column(c.name, _column_type(c)) for c in ALERT_COLUMNS),
+    sa.Column('state', sa.String(16), nullable=False),
+    sa.Column('latest', sa.SmallInteger()),
+    sa.Column('count', sa.BigInteger(), nullable=False),
+    sa.Column('first_seen_at', types.UtcDateTime(), nullable=False),
+    sa.Column('last_seen_at', types.UtcDateTime(), nullable=False),
+    sa.Column('origin', sa.String(16), nullable=False),
+    sa.Column('listed', sa.Boolean(), nullable=False),
+    sa.Column('muted', sa.Boolean(), nullable=False),
+    sa.Column('announced', sa.Boolean(), nullable=False),
+    sa.Column('acknowledged_at', types.UtcDateTime()),
+    sa.Column('note', sa.Text()),
+    sa.Column('cleared_at', types.UtcDateTime()),
+    sa.Column('cleared_by', sa.String(16)),
+    sa.Column('trap', types.json()),
+    sa.Index('ix_alerts_order', 'created_at', 'id'),
+    sa.Index('ix_alerts_storage', 'storage_id', 'created_at', 'id'),
+    sa.Index('ix_alerts_match_key', 'storage_id', 'match_key', 'latest'),
+    sa.Index('ix_alerts_sequence_number', 'storage_id', 'sequence_number', 'latest'),
+    sa.Index('ix_alerts_place', 'storage_id', 'alert_id', 'location', 'latest'),
+    sa.Index('ix_alerts_state', 'state', 'created_at', 'id'),
+    sa.Index('ix_alerts_severity', 'severity', 'created_at', 'id'),
+    sa.Index('ix_alerts_occur_time', 'occur_time', 'created_at', 'id'),
+    **types.MARIADB_TABLE,
+)
+
+# One row for each storage: what is asked of its alert sync (`wanted` counts requests, `done` is how far they are
+# answered), how the last one went, and where the driver says that traps come from. Whoever changes alerts of a storage
+# locks its row first.
+alert_feeds = sa.Table(
+    'alert_feeds', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('wanted', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('done', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('not_before', types.UtcDateTime()),
+    sa.Column('begin_time', sa.BigInteger()),
+    sa.Column('end_time', sa.BigInteger()),
+    sa.Column('started_at', types.UtcDateTime()),
+    sa.Column('finished_at', types.UtcDateTime()),
+    sa.Column('state', sa.String(16)),
+    sa.Column('error', sa.Text()),
+    sa.Column('findings', types.json()),
+    sa.Column('senders', types.json()),
+    **types.MARIADB_TABLE,
+)
+
+# How far the spool of an alert service is in the database: a lane's alerts and its mark are one transaction.
+trap_marks = sa.Table(
+    'trap_marks', metadata,
+    sa.Column('spool_id', types.uuid_text(), primary_key=True),
+    sa.Column('lane', sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column('mark', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', types.UtcDateTime(), nullable=False),
+    **types.MARIADB_TABLE,
+)
+
+# Authenticated traps that could not be made alerts of, and why.
+failed_traps = sa.Table(
+    'failed_traps', metadata,
+    sa.Column('id', types.serial(), primary_key=True, autoincrement=True),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('received_at', types.UtcDateTime(), nullable=False),
+    sa.Column('source', types.text(), nullable=False),
+    sa.Column('storage_ids', types.json(), nullable=False),
+    sa.Column('version', sa.String(16), nullable=False),
+    sa.Column('variables', types.json(), nullable=False),
+    sa.Column('error', sa.Text(), nullable=False),
+    sa.Column('node', types.text()),
+    **types.MARIADB_TABLE,
+)
+
+# What was refused, by sender and reason; address '' stands for all that found no room.
+rejected_traps = sa.Table(
+    'rejected_traps', metadata,
+    sa.Column('address', types.text(), primary_key=True),
+    sa.Column('reason', sa.String(32), primary_key=True),
+    sa.Column('count', sa.BigInteger(), nullable=False),
+    sa.Column('first_at', types.UtcDateTime(), nullable=False),
+    sa.Column('last_at', types.UtcDateTime(), nullable=False),
+    **types.MARIADB_TABLE,
+)
+
+# What exporters have still to deliver, written with the change it tells of.
+export_queue = sa.Table(
+    'export_queue', metadata,
+    sa.Column('id', types.serial(), primary_key=True, autoincrement=True),
+    sa.Column('exporter', sa.String(64), nullable=False),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('event', types.json(), nullable=False),
+    sa.Index('ix_export_queue_exporter', 'exporter', 'id'),
+    **types.MARIADB_TABLE,
+)
+
+# Which node runs an exporter (until when), whether it takes events from the queue, and how it fares.
+exporters = sa.Table(
+    'exporters', metadata,
+    sa.Column('name', sa.String(64), primary_key=True),
+    sa.Column('node', types.text()),
+    sa.Column('expires_at', types.UtcDateTime()),
+    sa.Column('events', sa.Boolean(), nullable=False),
+    sa.Column('delivered', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('dropped', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('failures', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('succeeded_at', types.UtcDateTime()),
+    sa.Column('failed_at', types.UtcDateTime()),
+    sa.Column('error', sa.Text()),
     **types.MARIADB_TABLE,
 )
 

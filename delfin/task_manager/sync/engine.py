@@ -19,9 +19,8 @@ import sqlalchemy as sa
 from delfin import findings as code
 from delfin.coerce import Rejected, RowReader
 from delfin.db import Database, resources
-from delfin.db.resources import Key
 from delfin.findings import Findings
-from delfin.kinds import Table
+from delfin.kinds import Key, Table
 
 TRANSACTION_ROWS = 2 * resources.BATCH
 
