@@ -17,6 +17,12 @@ setup(
             'fake_storage fake_driver = delfin.drivers.fake_storage:FakeStorageDriver',
             'linux host = delfin.drivers.linux:LinuxHostDriver',
         ],
+        # What alerts are handed to: the name is what [alerts] exporters selects (docs/exporters.md).
+        'delfin.alert.exporters': [
+            'log = delfin.exporter.log:LogExporter',
+            'alertmanager = delfin.exporter.alertmanager:AlertmanagerFeed',
+            'webhook = delfin.exporter.webhook:WebhookExporter',
+        ],
         'oslo.messaging.drivers': [
             'local = delfin.rpc.local:LocalDriver',
         ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from delfin import coerce, exception
@@ -71,11 +70,20 @@ _known = frozenset({column.name for column in ALERT_COLUMNS} | {
     *_TARGET, 'storage_id', 'vendor', 'model', 'controller_name', 'id', 'created_at', 'updated_at'})
 
 
-def parsed(row: Any, received_at: datetime, found: Findings) -> Parsed:
+def parsed(row: Any, found: Findings) -> Parsed:
     """An alert as a driver returned it, coerced; `InvalidResults` for what is none.
 
-    Without a time it happened when we heard of it; without anything that tells it from others, its words do.
+    Without anything that tells it from others, its words do.
     """
+    try:
+        return _parsed(row, found)
+    except exception.InvalidResults:
+        raise
+    except Exception as error:      # mappings and values are objects of third-party code
+        raise exception.InvalidResults(f'an alert cannot be read: {type(error).__name__}') from None
+
+
+def _parsed(row: Any, found: Findings) -> Parsed:
     if not isinstance(row, Mapping):
         raise exception.InvalidResults(f'an alert is a dict, not {type(row).__name__}')
     values: Values = {name: None if row.get(name) is None else read(row[name], found) for name, read in _readers}
@@ -85,11 +93,10 @@ def parsed(row: Any, received_at: datetime, found: Findings) -> Parsed:
     values['category'] = values['category'] or constants.Category.FAULT
     values['resource_type'] = values['resource_type'] or constants.DEFAULT_RESOURCE_TYPE
     moment = values['occur_time']
-    if not moment:
-        values['occur_time'] = int(received_at.timestamp() * 1000)
-    elif moment < _SECONDS_BELOW:
+    if moment is not None and 0 < moment < _SECONDS_BELOW:
         found.add(code.UNLIKELY_UNIT, 'occur_time', moment)
         values['occur_time'] = moment * 1000
+    values['occur_time'] = values['occur_time'] or None
     if next(keys(values), None) is None:
         words = '\0'.join(str(values[name]) for name in ('alert_id', 'alert_name', 'resource_type', 'description'))
         values['match_key'] = 'words-' + hashlib.blake2b(words.encode('utf-8', 'replace'), digest_size=12).hexdigest()

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception, rpc
 from delfin.common import config, logs, masking
+from delfin.common.text import first_line
 from delfin.db import Database
 from delfin.db.schema import Schema
 from delfin.keyring import Keyring
@@ -90,12 +91,6 @@ def check_schema(database: Database) -> None:
         raise exception.InvalidConfiguration(f'the database cannot be reached: {first_line(error)}') from None
     if problem:
         raise exception.InvalidConfiguration(problem)
-
-
-def first_line(error: SQLAlchemyError) -> str:
-    """The database's own words without SQLAlchemy's wrapping."""
-    cause = getattr(error, 'orig', None) or error
-    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]
 
 
 @contextlib.contextmanager

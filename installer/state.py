@@ -6,6 +6,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from installer.checkout import Checkout, remove
 from installer.console import Problem, shield
 
 DEFAULT_PORT = 8190
+FIRST_TRAP_PORT = 1162
 CONFIGURATION = """\
 # Made by installer/install and yours from now on: the installer never writes to it again. After a change:
 # installer/install --restart. Every option with its explanation: etc/delfin/delfin.conf in the checkout.
@@ -32,7 +34,23 @@ port = {port}
 
 [secrets]
 key_file = {key_file}
+
+[alerts]
+# Port 162, to which arrays send by default, is for root only: see "Traps on port 162" in README.md.
+listen = 0.0.0.0:{trap_port}, [::]:{trap_port}
 """
+
+
+def free_trap_port() -> int:
+    """The first UDP port from 1162 on that nobody listens at: there may be another Delfin, or an SNMP tool."""
+    for port in range(FIRST_TRAP_PORT, FIRST_TRAP_PORT + 100):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(('0.0.0.0', port))
+            except OSError:
+                continue
+        return port
+    raise Problem(f'no UDP port from {FIRST_TRAP_PORT} to {FIRST_TRAP_PORT + 99} is free to receive SNMP traps at')
 
 
 class State:
@@ -69,7 +87,7 @@ class State:
         paths = {name: _escaped(getattr(self, name)) for name in ('directory', 'log_file', 'database', 'key_file')}
         descriptor = os.open(self.conf, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, 'w') as file:
-            file.write(CONFIGURATION.format(port=port, **paths))
+            file.write(CONFIGURATION.format(port=port, trap_port=free_trap_port(), **paths))
 
     def check_configuration(self, port: int | None) -> None:
         """An existing configuration is the person's: point at what does not fit instead of changing it."""

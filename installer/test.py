@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from xml.etree import ElementTree
 
 from installer import packages
@@ -19,7 +22,10 @@ from installer.environment import Environment, clean_variables
 from installer.test_environment import prepare
 
 ENVIRONMENTS = ('lint', 'unit', 'functional', 'integration', 'faults')
-ON_REQUEST = ('long',)          # takes longer than a change may wait for
+# All of them: queues of a stage run at the same time, since they wait for processes more than they compute. What kills
+# and stops processes at moments that matter runs alone.
+STAGES = ((('lint', 'unit', 'functional'), ('integration',)), (('faults',),))
+ON_REQUEST = ('coverage', 'long')       # take longer than a change may wait for
 NO_TESTS_COLLECTED = 5  # pytest's exit code, passed on by tox
 
 
@@ -69,11 +75,43 @@ def main(arguments: list[str]) -> int:
     checkout.must_be_writable()
     provide_packages(checkout, options.require_engines, console)
     environment = prepare(checkout, console)
-    results = []
-    for name in options.environments or ENVIRONMENTS:
-        console.say(f'\n== {name}')
-        results.append(run(environment, name, options))
-    return report(results, coverage(environment), console)
+    named = bool(options.environments or options.pytest)
+    stages = [(options.environments or ENVIRONMENTS,)] if named else STAGES
+    results = [result for stage in stages for result in side_by_side(environment, stage, options, console)]
+    return report(results, console)
+
+
+def side_by_side(environment: Environment, queues: Sequence[Sequence[str]], options: argparse.Namespace,
+                 console: Console) -> list[Result]:
+    """The environments of each queue one after the other, the queues at the same time.
+
+    The first queue's output is passed through as it comes, that of the others when the first has ended.
+    """
+    first, *others = queues
+    with ThreadPoolExecutor(max_workers=max(1, len(others))) as pool:
+        waiting = [pool.submit(in_the_background, environment, queue, options) for queue in others]
+        results = []
+        for name in first:
+            console.say(f'\n== {name}')
+            results.append(run(environment, name, options))
+        for future in waiting:
+            found, output = future.result()
+            console.say(output)
+            results += found
+    return results
+
+
+def in_the_background(environment: Environment, names: Sequence[str],
+                      options: argparse.Namespace) -> tuple[list[Result], str]:
+    """Results and output of environments that run beside others."""
+    with tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace') as output:
+        results = []
+        for name in names:
+            output.write(f'\n== {name} (beside the others)\n')
+            output.flush()
+            results.append(run(environment, name, options, output))
+        output.seek(0)
+        return results, output.read()
 
 
 def provide_packages(checkout: Checkout, required: bool, console: Console) -> None:
@@ -97,8 +135,8 @@ def provide_packages(checkout: Checkout, required: bool, console: Console) -> No
         console.done(f'the tests that need them are skipped: {problem}', mark='--')
 
 
-def run(environment: Environment, name: str, options: argparse.Namespace) -> Result:
-    """One tox environment, its output passed through as it comes."""
+def run(environment: Environment, name: str, options: argparse.Namespace, output: TextIO | None = None) -> Result:
+    """One tox environment, its output passed through as it comes, or into a file."""
     checkout = environment.checkout
     for old in checkout.results.glob(f'{name}.xml'):
         old.unlink()
@@ -107,7 +145,8 @@ def run(environment: Environment, name: str, options: argparse.Namespace) -> Res
         env['DELFIN_REQUIRE_ENGINES'] = '1'
     tox: list[str | Path] = [environment.bin / 'tox', 'run', '-q', '-c', checkout.root / 'tox.ini', '-e', name, '--']
     begun = time.monotonic()
-    code = subprocess.run([*tox, *options.pytest], stdin=subprocess.DEVNULL, cwd=checkout.root, env=env).returncode
+    code = subprocess.run([*tox, *options.pytest], stdin=subprocess.DEVNULL, stdout=output,
+                          stderr=None if output is None else subprocess.STDOUT, cwd=checkout.root, env=env).returncode
     return counted(name, time.monotonic() - begun, code, checkout.results / f'{name}.xml')
 
 
@@ -131,28 +170,11 @@ def _suites(report_file: Path) -> list[ElementTree.Element]:
         return []
 
 
-def coverage(environment: Environment) -> str | None:
-    """The lines covered by unit and functional tests together, in per cent; also left in .coverage for reports."""
-    root = environment.checkout.root
-    data = [file for file in root.glob('.coverage.*') if file.name in ('.coverage.unit', '.coverage.functional')]
-    if not data:
-        return None
-    tool: list[str | Path] = [environment.python, '-m', 'coverage']
-    env = os.environ | {'COVERAGE_FILE': str(root / '.coverage')}
-    if subprocess.run([*tool, 'combine', '--keep', '-q', *data], cwd=root, env=env).returncode != 0:
-        return None
-    total = [*tool, 'report', '--format=total']
-    answer = subprocess.run(total, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return answer.stdout.strip() or None
-
-
-def report(results: list[Result], percent: str | None, console: Console) -> int:
+def report(results: list[Result], console: Console) -> int:
     """The table and, as the very last line, the sum; the exit code."""
     console.say(f'\n{"environment":<14}{"seconds":>9}{"passed":>9}{"failed":>9}{"skipped":>9}  result')
     for one in results:
         console.say(f'{one.name:<14}{one.seconds:>9.1f}{one.passed:>9}{one.failed:>9}{one.skipped:>9}  {one.word}')
-    if percent is not None:
-        console.say(f'coverage of delfin by unit and functional tests: {percent} %')
     passed, failed, skipped = (sum(getattr(one, key) for one in results) for key in ('passed', 'failed', 'skipped'))
     if not passed + failed + skipped and any(one.word == 'no tests' for one in results):
         print('installer/test: not a single test was run', file=sys.stderr)

@@ -136,6 +136,7 @@ class Site:
             'database': {'connection': self.database},
             'secrets': {'key_file': root / 'keys'},
             'sync': {'interval_seconds': 0},        # tests ask for the syncs they want
+            'alerts': {'listen': '127.0.0.1:0', 'sync_interval_seconds': 0, 'probe_interval_seconds': 0},
         }
         if transport:
             sections['DEFAULT']['transport_url'] = transport

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from oslo_config import cfg
 
+from delfin.alert_manager.rpcapi import AlertAPI
 from delfin.db import Database
 from delfin.db.schema import Schema
 from delfin.keyring import Keyring
@@ -19,13 +20,14 @@ BACKEND = 'delfin.backend'      # where the WSGI environment carries it
 
 @dataclass(frozen=True)
 class Backend:
-    """Configuration, database, keys and the task service's client."""
+    """Configuration, database, keys, and the clients of the other services."""
 
     conf: cfg.ConfigOpts
     database: Database
     schema: Schema
     keyring: Keyring
     tasks: TaskAPI
+    alerts: AlertAPI
 
     @functools.cached_property
     def cors_allowed_origins(self) -> frozenset[str]:
@@ -36,4 +38,4 @@ class Backend:
     def of(cls, parts: Parts) -> Backend:
         """From the parts of the process."""
         return cls(parts.conf, parts.database, Schema(parts.database), parts.keyring,
-                   TaskAPI(parts.rpc, parts.database))
+                   TaskAPI(parts.rpc, parts.database), AlertAPI(parts.rpc))

@@ -17,7 +17,8 @@ _STATUS: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((exception.RequestBodyTooLarge,), 413),
     ((exception.InvalidContentType,), 415),
     ((exception.MethodNotAllowed,), 405),
-    ((exception.StorageAlreadyExists, exception.StorageIsSyncing, exception.StorageSerialNumberMismatch), 409),
+    ((exception.StorageAlreadyExists, exception.StorageIsSyncing, exception.StorageSerialNumberMismatch,
+      exception.AlertIsNotOpen), 409),
     ((exception.StorageCapabilityNotSupported, exception.EmptyResourceMetrics), 501),
     # The array answered, but with rubbish or a refusal of its own.
     ((exception.BadResponse, exception.InvalidResults, exception.StorageBackendException, exception.SSHException,

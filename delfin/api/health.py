@@ -12,8 +12,8 @@ from delfin import exception
 from delfin.api.backend import BACKEND, Backend
 from delfin.api.middleware import HEALTH_PATHS, App, Environ, Filter, StartResponse, path_of
 from delfin.common import json
+from delfin.common.text import first_line
 from delfin.context import get_admin_context
-from delfin.service import first_line
 
 _OK = 'ok'
 

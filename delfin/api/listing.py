@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import webob
@@ -19,7 +19,7 @@ from delfin import exception
 from delfin.api import wsgi
 from delfin.common import json
 from delfin.db.lists import Filter, Operator, Order, Page, Query
-from delfin.kinds import BIGINT_MAX, Column, ColumnType
+from delfin.kinds import BIGINT_MAX, TEXT_LENGTH, Column, ColumnType
 
 CSV_TYPE = 'text/csv'
 PARAMETERS = ('limit', 'offset', 'marker', 'sort', 'sort_key', 'sort_dir', 'fields', 'total')
@@ -40,6 +40,15 @@ class ListRequest:
 
 
 @dataclass(frozen=True)
+class Shorthand:
+    """A filter with a name of its own: `operator` on any of `columns`, which are of one type."""
+
+    columns: tuple[str, ...]
+    operator: Operator
+    help: str
+
+
+@dataclass(frozen=True)
 class ListRules:
     """What can be asked of one list: `columns` can be filtered, they and the framework's fields sorted and chosen."""
 
@@ -47,6 +56,7 @@ class ListRules:
     shown: tuple[str, ...]
     aliases: Mapping[str, str]
     max_limit: int
+    shorthands: Mapping[str, Shorthand] = field(default_factory=dict)
 
     def parse(self, request: wsgi.Request, fixed: Mapping[str, str] | None = None) -> ListRequest:
         """The request's parameters. `fixed` filters come from the path and beat the query."""
@@ -63,17 +73,34 @@ class ListRules:
             with_total=boolean(options.get('total', 'false'), 'total'))
         return ListRequest(query, self._fields(options.get('fields')))
 
+    def parse_filters(self, request: wsgi.Request) -> tuple[Filter, ...]:
+        """The parameters of a call that takes filters and nothing else."""
+        given = request.query()
+        for name in PARAMETERS:
+            if name in given:
+                raise exception.InvalidInput(f'Unknown filter {name!r}. {self.filter_help()}')
+        return tuple(self._filter(name, values) for name, values in given.items())
+
     def filter_help(self) -> str:
         """The known filters, for an error."""
-        equal = sorted(column.name for column in self.columns if column.indexed)
+        equal = sorted([column.name for column in self.columns if column.indexed] + [*self.shorthands])
         return f'Known are {", ".join(equal)} (name=value); texts take name~=part, numbers name>=n and name<=n.'
 
     def _filter(self, name: str, texts: Sequence[str]) -> Filter:
+        short = self.shorthands.get(name)
+        if short is not None:
+            if len(texts) > 1:
+                raise exception.InvalidInput(f'Too many values for filter {name}.')
+            first, *others = short.columns
+            return Filter(first, short.operator, (READ[self._type(first)](texts[0], name),), tuple(others))
         operator = _OPERATORS.get(name[-1:], Operator.EQUAL)
         column = self._column(name[:-1] if operator is not Operator.EQUAL else name, operator)
         if len(texts) > (_MAX_VALUES if operator is Operator.EQUAL else 1):
             raise exception.InvalidInput(f'Too many values for filter {name}.')
         return Filter(column.name, operator, tuple(READ[column.type](text, name) for text in texts))
+
+    def _type(self, name: str) -> ColumnType:
+        return next(column.type for column in self.columns if column.name == name)
 
     def _column(self, name: str, operator: Operator) -> Column:
         name = self.aliases.get(name, name)
@@ -119,8 +146,8 @@ class ListRules:
 
 
 def sort_keys(columns: Iterable[Column]) -> tuple[str, ...]:
-    """What a list with these columns can be sorted by."""
-    return (*FRAMEWORK_SORT_KEYS, *(column.name for column in columns))
+    """What a list with these columns can be sorted by: not by long texts, since a marker holds the whole value."""
+    return (*FRAMEWORK_SORT_KEYS, *(column.name for column in columns if column.length <= TEXT_LENGTH))
 
 
 def answer(request: wsgi.Request, envelope: str, page: Page, rules: ListRules,

@@ -16,6 +16,7 @@ import webob
 
 from delfin import exception
 from delfin.api import errors
+from delfin.common.text import first_line
 from delfin.context import RequestContext
 from delfin.db import is_away
 
@@ -91,7 +92,7 @@ def _fault(environ: Environ, error: Exception) -> webob.Response:
             LOG.error('%s failed: %s', asked, error.msg)
         return errors.response(error, request_id)
     if is_away(error):
-        LOG.error('the database cannot be used: %s', str(error).splitlines()[0])
+        LOG.error('the database cannot be used: %s', first_line(error))
         return errors.response(exception.ServiceUnavailable(
             'the database cannot be reached; try again later'), request_id)
     LOG.exception('%s failed', asked)       # the last net: our own bugs

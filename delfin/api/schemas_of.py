@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from delfin.alerts import ALERT_COLUMNS, STATES
 from delfin.api import listing
-from delfin.api.v1 import resources
+from delfin.api.v1 import alerts as alert_views
+from delfin.api.v1 import resources, snmp
 from delfin.api.v1 import storages as storage_views
+from delfin.db import alerts as stored_alerts
 from delfin.db.runs import COUNTS
 from delfin.kinds import BIGINT_MAX, KINDS, STORAGE_COLUMNS, STORAGE_LABELS, Column, ColumnType, Kind
 
@@ -78,13 +81,56 @@ def _storage() -> Schema:
 STORAGE = _storage()
 
 _COUNT: Schema = {'type': 'integer', 'minimum': 0}
+_FINDINGS: Schema = {'type': 'array', 'items': _object({
+    'code': {'type': 'string'}, 'column': _MAYBE_TEXT, 'count': _COUNT, 'example': _MAYBE_TEXT})}
 _SYNC_KIND = _object({
     'kind': {'type': 'string'}, 'state': {'enum': ['pending', 'running', 'done', 'failed', 'unsupported']},
     **dict.fromkeys(COUNTS, _COUNT), 'seconds': {'type': ['number', 'null']},
-    'findings': {'type': 'array', 'items': _object({
-        'code': {'type': 'string'}, 'column': _MAYBE_TEXT, 'count': _COUNT, 'example': _MAYBE_TEXT})},
-    'error': _MAYBE_TEXT})
+    'findings': _FINDINGS, 'error': _MAYBE_TEXT})
 _SECTION: Schema = {'type': 'object', 'description': 'without secrets; {} when never set'}
+
+
+def _alert_fields() -> dict[str, Schema]:
+    fields: dict[str, Schema] = {column.name: _column(column) for column in ALERT_COLUMNS}
+    fields |= dict.fromkeys(('vendor', 'storage_name', 'model', 'serial_number', 'note'), _MAYBE_TEXT)
+    fields |= {
+        'id': {'type': 'string'}, 'storage_id': {'type': 'string'}, 'created_at': _TIME, 'updated_at': _MAYBE_TIME,
+        'state': {'enum': list(STATES), 'description': 'open and acknowledged ones stand; an event has only happened; '
+                                                       'recovery is one whose fault was not seen'},
+        'count': {**_COUNT, 'description': 'how often it was told'},
+        'first_seen_at': _TIME, 'last_seen_at': _TIME,
+        'origin': {'enum': ['trap', 'list', 'delfin'], 'description': 'who said it first'},
+        'muted': {'type': 'boolean', 'description': 'the storage is under maintenance: nobody is told'},
+        'acknowledged_at': _MAYBE_TIME, 'cleared_at': _MAYBE_TIME,
+        'cleared_by': {'enum': ['recovery', 'list', 'user', None]},
+    }
+    return fields
+
+
+def _alert() -> dict[str, Schema]:
+    fields = _alert_fields()
+    return {name: fields[name] for name in stored_alerts.SHOWN}
+
+
+def _live_alert() -> Schema:
+    fields = _alert_fields()
+    return _object({name: fields[name] for name in alert_views.LIVE_SHOWN})
+
+
+def _snmp_config() -> Schema:
+    number: Schema = {'type': ['integer', 'null']}
+    fields: dict[str, Schema] = {
+        'created_at': _TIME, 'updated_at': _MAYBE_TIME, 'storage_id': {'type': 'string'}, 'host': {'type': 'string'},
+        'version': {'enum': ['SNMPv1', 'SNMPv2c', 'SNMPv3']},
+        **dict.fromkeys(('username', 'security_level', 'auth_protocol', 'privacy_protocol', 'engine_id',
+                         'context_name', 'probe_error'), _MAYBE_TEXT),
+        **dict.fromkeys(('port', 'retry_num', 'expiration'), number),
+        'engine_id_learned': {'type': 'boolean', 'description': 'it came from the device, not from a person'},
+        'probe_state': {'enum': ['ok', 'failed', None], 'description': 'whether the SNMP agent answered last'},
+        'probed_at': _MAYBE_TIME,
+    }
+    return _object({name: fields[name] for name in snmp.SHOWN})
+
 
 COMPONENTS: dict[str, Schema] = {
     'Error': _object({'error_code': {'type': 'string'}, 'error_msg': {'type': 'string'},
@@ -108,6 +154,35 @@ COMPONENTS: dict[str, Schema] = {
     'Node': _object({
         'name': {'type': 'string'}, 'version': {'type': 'string'}, 'alive': {'type': 'boolean'},
         'storages': _COUNT, 'started_at': _TIME, 'heartbeat_at': _TIME, 'expires_at': _TIME}),
+    'Alert': _object(_alert()),
+    'AlertWithTrap': _object({**_alert(), 'trap': {
+        'type': ['object', 'null'], 'description': 'the last trap as it came; null if none did'}}),
+    'AlertSummary': _object({
+        'total': _COUNT, 'by_state': {'type': 'object', 'additionalProperties': _COUNT},
+        'by_severity': {'type': 'object', 'additionalProperties': _COUNT},
+        'counts': {'type': 'array', 'items': _object({
+            'state': {'enum': list(STATES)}, 'severity': {'type': 'string'}, 'count': _COUNT})}}),
+    'LiveAlert': _live_alert(),
+    'AlertSync': _object({
+        'storage_id': {'type': 'string'},
+        'pending': {'type': 'boolean', 'description': 'one is asked for, or under way'},
+        'state': {'enum': ['done', 'failed', 'unsupported', None], 'description': 'of the last one; null: none yet'},
+        'error': _MAYBE_TEXT, 'started_at': _MAYBE_TIME, 'finished_at': _MAYBE_TIME, 'findings': _FINDINGS}),
+    'SnmpConfig': _snmp_config(),
+    'RejectedTrap': _object({
+        'address': {**_MAYBE_TEXT, 'description': 'null: all addresses for which there was no room'},
+        'reason': {'type': 'string'}, 'count': _COUNT, 'first_at': _TIME, 'last_at': _TIME}),
+    'FailedTrap': _object({
+        'id': {'type': 'integer'}, 'created_at': _TIME, 'received_at': _TIME, 'source': {'type': 'string'},
+        'storage_ids': {**_TEXTS, 'description': 'whose it may be'}, 'version': {'type': 'string'},
+        'variables': {'type': 'object', 'additionalProperties': {'type': 'string'}, 'description': 'value by OID'},
+        'error': {'type': 'string'}, 'node': _MAYBE_TEXT}),
+    'Exporter': _object({
+        'name': {'type': 'string'}, 'node': {**_MAYBE_TEXT, 'description': 'which node runs it'},
+        'expires_at': _MAYBE_TIME,
+        'events': {'type': 'boolean', 'description': 'takes events from a queue; otherwise it is told the state'},
+        **dict.fromkeys(('waiting', 'delivered', 'dropped', 'failures'), _COUNT),
+        'succeeded_at': _MAYBE_TIME, 'failed_at': _MAYBE_TIME, 'error': _MAYBE_TEXT}),
     'SearchResult': _object({'results': {'type': 'array', 'items': _object({
         'kind': {'type': 'string'}, 'id': {'type': 'string'}, 'storage_id': {'type': 'string'},
         'matched': {'type': 'string'}, 'value': _MAYBE_TEXT, 'resource': {'type': 'object'}})},
@@ -140,8 +215,21 @@ SEARCH_PARAMETERS = (
 )
 
 
+TRAP_TARGET_PARAMETERS = (
+    parameter('host', {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': '^[A-Za-z0-9._:%-]+$'},
+              'where traps were sent to; by default [alerts] trap_host'),
+    parameter('port', {'type': 'integer', 'minimum': 1, 'maximum': 65535}, 'by default [alerts] trap_port'),
+)
+TIME_PARAMETERS = (
+    parameter('begin_time', {**_NUMBER, 'maximum': BIGINT_MAX}, 'only alerts from then on, epoch ms'),
+    parameter('end_time', {**_NUMBER, 'maximum': BIGINT_MAX},
+              'only alerts until then, epoch ms; not before begin_time'),
+)
+
+
 def list_parameters(columns: Sequence[Column], fields: Sequence[str], aliases: Mapping[str, str] | None = None, *,
-                    nested: bool = False) -> tuple[Schema, ...]:
+                    nested: bool = False, shorthands: Mapping[str, listing.Shorthand] | None = None
+                    ) -> tuple[Schema, ...]:
     """The query parameters of a list: pages, order, fields, and filters by equality."""
     keys = listing.sort_keys(columns)
     found = [
@@ -155,15 +243,25 @@ def list_parameters(columns: Sequence[Column], fields: Sequence[str], aliases: M
         _several('fields', {'enum': list(fields)}, f'fields to show, with commas, of {", ".join(fields)}'),
         parameter('total', {'type': 'boolean'}, 'count all rows as total_count'),
     ]
-    filters = {column.name: column for column in columns if column.indexed}
+    return (*found, *filter_parameters(columns, aliases, nested=nested, shorthands=shorthands))
+
+
+def filter_parameters(columns: Sequence[Column], aliases: Mapping[str, str] | None = None, *, nested: bool = False,
+                      shorthands: Mapping[str, listing.Shorthand] | None = None) -> tuple[Schema, ...]:
+    """Those of the filters by equality, and of the filters that have names of their own."""
+    by_name = {column.name: column for column in columns}
+    filters = {name: column for name, column in by_name.items() if column.indexed}
     filters |= {alias: filters[name] for alias, name in (aliases or {}).items()}
-    for name, column in filters.items():
-        if nested and name == 'storage_id':
-            continue
-        kind = _JSON_TYPES[column.type]
-        typed: Schema = {**_NUMBER, 'maximum': BIGINT_MAX} if kind == 'integer' else {'type': kind}
-        found.append(parameter(name, typed, 'equal to'))
+    found = [parameter(name, _filtered(column), 'equal to') for name, column in filters.items()
+             if not (nested and name == 'storage_id')]
+    found += [parameter(name, _filtered(by_name[short.columns[0]]), short.help)
+              for name, short in (shorthands or {}).items()]
     return tuple(found)
+
+
+def _filtered(column: Column) -> Schema:
+    kind = _JSON_TYPES[column.type]
+    return {**_NUMBER, 'maximum': BIGINT_MAX} if kind == 'integer' else {'type': kind}
 
 
 def _several(name: str, item: Schema, description: str, **more: Any) -> Schema:

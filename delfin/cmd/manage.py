@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""delfin-manage: database schema, keys and their rotation, configuration check, doctor."""
+"""delfin-manage: database schema, keys and their rotation, failed traps, configuration check, doctor."""
 
 from __future__ import annotations
 
@@ -19,15 +19,25 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import doctor as examination
 from delfin import exception, rpc, service
+from delfin.alert_manager.retry import retry
+from delfin.alert_manager.sockets import parse_address
 from delfin.api.server import Endpoint
 from delfin.common import config, json
+from delfin.common.text import first_line
+from delfin.context import get_admin_context
+from delfin.db import Database, traps
 from delfin.db.schema import Schema
+from delfin.drivers.manager import DriverManager
+from delfin.exporter.runner import Runner
 from delfin.keyring import Keyring, new_key, read_key_file, write_key_file
 from delfin.rotation import PATIENCE_SECONDS, Rotation
+from delfin.task_manager.rpcapi import TaskAPI
 from delfin.version import version_string
 
 PROG = 'delfin-manage'
 DOCTOR = 'doctor'
+
+_SHOWN_TRAPS = 50
 
 
 def db_upgrade(conf: cfg.ConfigOpts) -> str:
@@ -90,13 +100,9 @@ def key_list(conf: cfg.ConfigOpts) -> str:
 @contextlib.contextmanager
 def _rotation(conf: cfg.ConfigOpts) -> Iterator[Rotation]:
     keyring = Keyring(conf.secrets.key_file)
-    database = service.open_database(conf)
-    try:
-        service.check_schema(database)
+    with _database(conf) as database:
         patience = PATIENCE_SECONDS + 4 * conf.cluster.heartbeat_seconds
         yield Rotation(database, keyring, conf.secrets.key_file, patience)
-    finally:
-        database.close()
 
 
 def config_check(conf: cfg.ConfigOpts) -> str:
@@ -107,6 +113,8 @@ def config_check(conf: cfg.ConfigOpts) -> str:
         lambda: service.check_schema(service.open_database(conf)),
         lambda: rpc.Rpc(conf).close(),
         lambda: Endpoint.of(conf, embedded=rpc.is_local(conf)),
+        lambda: [parse_address(address) for address in conf.alerts.listen],
+        lambda: Runner(conf, service.open_database(conf)),
     ]
     for check in checks:
         try:
@@ -117,6 +125,41 @@ def config_check(conf: cfg.ConfigOpts) -> str:
         raise exception.InvalidConfiguration('; '.join(problems))
     local = ' (transport local://: delfin-all only)' if rpc.is_local(conf) else ''
     return f'configuration is good{local}'
+
+
+def traps_list(conf: cfg.ConfigOpts) -> str:
+    """Show the newest traps that could not be made alerts of, and why."""
+    with _database(conf) as database, database.read() as connection:
+        rows = traps.failed(connection, _SHOWN_TRAPS)
+    return '\n'.join(f'{row["id"]}  {row["received_at"]:%Y-%m-%dT%H:%M:%SZ}  from {row["source"]}: {row["error"]}'
+                     for row in rows) or 'there are no failed traps'
+
+
+def traps_retry(conf: cfg.ConfigOpts) -> str:
+    """Read failed traps once more, after a driver was mended or a storage was registered; services may be running.
+
+    What can be read becomes an alert now; the rest stays, with its newest error.
+    """
+    with _database(conf) as database:
+        transport = rpc.Rpc(conf)
+        try:
+            tasks = TaskAPI(transport, database)
+            outcome = retry(database, DriverManager(), lambda storage_id, trap: tasks.parse_alert(
+                get_admin_context(), storage_id, trap))
+        finally:
+            transport.close()
+    return (f'{outcome.read} traps were read, {outcome.dropped} say nothing and were dropped, {outcome.failed} still '
+            f'fail{f": {PROG} traps list shows why" if outcome.failed else ""}')
+
+
+@contextlib.contextmanager
+def _database(conf: cfg.ConfigOpts) -> Iterator[Database]:
+    database = service.open_database(conf)
+    try:
+        service.check_schema(database)
+        yield database
+    finally:
+        database.close()
 
 
 # --- the command line ---
@@ -143,6 +186,7 @@ COMMANDS: dict[str, dict[str, Callable[[cfg.ConfigOpts], str]]] = {
     'db': {'upgrade': db_upgrade, 'current': db_current},
     'key': {'generate': key_generate, 'add': key_add, 'rotate': key_rotate, 'prune': key_prune, 'list': key_list},
     'config': {'check': config_check},
+    'traps': {'list': traps_list, 'retry': traps_retry},
 }
 
 
@@ -180,7 +224,7 @@ def main() -> None:
         sys.exit(config.fail(PROG, error))
     except SQLAlchemyError as error:
         sys.exit(config.fail(PROG, exception.InvalidConfiguration(
-            f'the database cannot be used: {service.first_line(error)}')))
+            f'the database cannot be used: {first_line(error)}')))
     except OSError as error:
         sys.exit(config.fail(PROG, exception.InvalidConfiguration(f'{error.strerror}: {error.filename}')))
 

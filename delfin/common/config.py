@@ -144,12 +144,12 @@ SYNC_OPTS = [
 ]
 
 ALERTS_OPTS = [
-    cfg.ListOpt('listen', default=['0.0.0.0:162', '[::]:162'],
-                help='Addresses and UDP ports that SNMP traps are received at. Port 162 needs a right of its own '
-                     '(CAP_NET_BIND_SERVICE), which the systemd units give; any other port works without. An address of '
-                     'a family that the machine does not have is left out. Empty: this service receives no traps.'),
+    cfg.ListOpt('listen', default=['0.0.0.0:1162', '[::]:1162'],
+                help='Addresses and UDP ports that SNMP traps are received at. In production that is port 162 '
+                     '(0.0.0.0:162, [::]:162), which needs a right of its own, CAP_NET_BIND_SERVICE: the systemd units '
+                     'give it. [::] is left out on a machine without IPv6. Empty: no traps are received.'),
     cfg.IntOpt('receive_buffer_mb', default=64, min=1, max=1024,
-               help='Size of the kernel\'s buffer for each of these addresses, in MiB. More than net.core.rmem_max is '
+               help="Size of the kernel's buffer for each of these addresses, in MiB. More than net.core.rmem_max is "
                     'only given to a service with CAP_NET_ADMIN. A burst of traps that does not fit is lost (and '
                     'counted).'),
     cfg.IntOpt('spool_max_rows', default=1_000_000, min=1000, max=100_000_000,
@@ -165,13 +165,13 @@ ALERTS_OPTS = [
                help='How often each configured SNMP agent is asked for a sign of life; an outage becomes one alert. '
                     '0: never, apart from the one look after a change of the configuration.'),
     cfg.IntOpt('sync_interval_seconds', default=900, min=0, max=30 * 86400,
-               help='Pause between syncs with the array\'s own list of alerts, which heal what traps have missed; '
+               help="Pause between syncs with the array's own list of alerts, which heal what traps have missed; "
                     'spread evenly over the arrays. 0: only when somebody asks, or a trap says too little.'),
     cfg.IntOpt('keep_days', default=30, min=1, max=3650,
                help='Days after which alerts that were cleared, and events, are deleted. Standing alerts stay.'),
     cfg.StrOpt('trap_host',
-               help='Address that arrays are told to send traps to (POST /v1/storages/{id}/snmp-config/push), unless the '
-                    'request names another: that of the alert service as arrays see it.'),
+               help='Address that arrays are told to send traps to (POST /v1/storages/{id}/snmp-config/push), unless '
+                    'the request names another: that of the alert service as arrays see it.'),
     cfg.PortOpt('trap_port', default=162, min=1, help='Port for the same purpose.'),
     cfg.ListOpt('exporters', default=['log'],
                 help='What alerts are handed to: names or class names of the entry point group delfin.alert.exporters. '
@@ -179,6 +179,32 @@ ALERTS_OPTS = [
     cfg.IntOpt('export_queue_max', default=100_000, min=100, max=10_000_000,
                help='Most events that wait for one exporter; when its receiver is away for longer, the oldest go '
                     '(counted in GET /v1/exporters).'),
+]
+
+ALERTMANAGER_OPTS = [
+    cfg.ListOpt('urls', default=['http://127.0.0.1:9093'],
+                help='Base URLs of Alertmanagers (API v2). Of a cluster all members: each is told of every alert.'),
+    cfg.StrOpt('delfin_url',
+               help='URL at which people reach the REST API of Delfin, for the link from an alert in Alertmanager to '
+                    'the same one here. Default: no link.'),
+    cfg.StrOpt('username', help='User name, where Alertmanager asks for one; with password_file.'),
+    cfg.StrOpt('password_file', help='File with the password: one line, not readable by others.'),
+    cfg.StrOpt('bearer_token_file', help='File with a bearer token: one line, not readable by others.'),
+    cfg.StrOpt('ca_file',
+               help='PEM file with the CAs that may have signed the certificate of Alertmanager. Default: the CAs of '
+                    'the system.'),
+    cfg.FloatOpt('timeout_seconds', default=10, min=0.1, max=50, help='How long to wait for an answer.'),
+]
+
+WEBHOOK_OPTS = [
+    cfg.StrOpt('url', secret=True, help='URL that events are posted to.'),
+    cfg.StrOpt('secret_file',
+               help='File with the key that posts are signed with: one line of at least 16 characters, not readable by '
+                    'others. Make it with "openssl rand -hex 32".'),
+    cfg.StrOpt('ca_file',
+               help='PEM file with the CAs that may have signed the certificate of the receiver. Default: the CAs of '
+                    'the system.'),
+    cfg.FloatOpt('timeout_seconds', default=10, min=0.1, max=50, help='How long to wait for an answer.'),
 ]
 
 CLUSTER_OPTS = [
@@ -191,6 +217,7 @@ CLUSTER_OPTS = [
 
 GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     None: DEFAULT_OPTS,
+    'alertmanager': ALERTMANAGER_OPTS,
     'alerts': ALERTS_OPTS,
     'api': API_OPTS,
     'cluster': CLUSTER_OPTS,
@@ -199,6 +226,7 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'rpc': RPC_OPTS,
     'secrets': SECRETS_OPTS,
     'sync': SYNC_OPTS,
+    'webhook': WEBHOOK_OPTS,
 }
 
 # Third parties that shout at DEBUG or warn about what is normal here.

@@ -20,3 +20,9 @@ def printable(value: object) -> str:
         return clean(str(value))
     except Exception:       # objects of third parties
         return f'<{type(value).__name__}>'
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; of SQLAlchemy's the database's own words."""
+    cause = getattr(error, 'orig', None) or error
+    return (printable(cause).strip().splitlines() or [type(cause).__name__])[0]

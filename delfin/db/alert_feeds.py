@@ -70,9 +70,8 @@ def request(connection: sa.Connection, storage_id: str, window: Window = EVERYTH
 
 
 def _both(one: Window, other: Window) -> Window:
-    begins, ends = (one.begin, other.begin), (one.end, other.end)
-    return Window(None if None in begins else min(filter(None, begins), default=0),
-                  None if None in ends else max(filter(None, ends), default=0))
+    return Window(None if one.begin is None or other.begin is None else min(one.begin, other.begin),
+                  None if one.end is None or other.end is None else max(one.end, other.end))
 
 
 def due(connection: sa.Connection, node: str, working: Collection[str], limit: int) -> list[Task]:
@@ -86,12 +85,13 @@ def due(connection: sa.Connection, node: str, working: Collection[str], limit: i
             for row in rows if row.storage_id not in working][:limit]
 
 
-def seconds_to_next(connection: sa.Connection, node: str) -> float | None:
-    """Seconds until the earliest request of this node is due; None when there is none."""
+def seconds_to_next(connection: sa.Connection, node: str, working: Collection[str]) -> float | None:
+    """Seconds until the earliest request of this node is due, beside those it works on; None when there is none."""
     earliest = connection.execute(
         sa.select(sa.func.min(_c.not_before)).join(ownership, ownership.c.storage_id == _c.storage_id)
         .join(storages, storages.c.id == _c.storage_id)
-        .where(ownership.c.node == node, storages.c.live == 1, _c.wanted > _c.done)).scalar()
+        .where(ownership.c.node == node, storages.c.live == 1, _c.wanted > _c.done,
+               _c.storage_id.not_in(list(working)))).scalar()
     return None if earliest is None else max(0.0, (earliest - now(connection)).total_seconds())
 
 

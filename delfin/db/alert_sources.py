@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from delfin import exception
 from delfin.db.engine import now
-from delfin.db.sqlalchemy.models import alert_feeds, alert_sources, storages, table
+from delfin.db.sqlalchemy.models import access_info, alert_feeds, alert_sources, storages, table
 from delfin.kinds import KINDS
 
 _c = alert_sources.c
@@ -95,11 +95,29 @@ def note_probe(connection: sa.Connection, storage_id: str, state: str, error: st
 
 # --- for receivers ---
 
-def for_receivers(connection: sa.Connection) -> tuple[list[dict[str, Any]], dict[str, list[str]],
-                                                      dict[tuple[str, str], str]]:
-    """What decides who may send: the sources; further hosts of a storage (its controllers' addresses and what its
-    driver says); and the name of the controller at a storage's address.
+class Known(NamedTuple):
+    """What tells a storage from others, and the driver that reads its traps."""
+
+    id: str
+    name: str | None
+    serial_number: str
+    driver_vendor: str
+    driver_model: str
+
+
+class Configuration(NamedTuple):
+    """What decides who may send: the sources; further hosts of their storages (the addresses of controllers, and what
+    the driver says); the name of the controller at a storage's address; the storages themselves.
     """
+
+    sources: list[dict[str, Any]]
+    hosts: dict[str, list[str]]
+    controllers: dict[tuple[str, str], str]
+    storages: dict[str, Known]
+
+
+def configuration(connection: sa.Connection) -> Configuration:
+    """All of it."""
     sources = listing(connection)
     ids = {source['storage_id'] for source in sources}
     hosts: dict[str, list[str]] = {storage_id: [] for storage_id in ids}
@@ -114,4 +132,7 @@ def for_receivers(connection: sa.Connection) -> tuple[list[dict[str, Any]], dict
             hosts[row.storage_id].append(row.mgmt_ip)
             if row.name:
                 names[row.storage_id, row.mgmt_ip] = row.name
-    return sources, hosts, names
+    known = {row.id: Known(*row) for row in connection.execute(
+        sa.select(storages.c.id, storages.c.name, storages.c.serial_number, access_info.c.vendor, access_info.c.model)
+        .join(access_info, access_info.c.storage_id == storages.c.id).where(storages.c.live == 1)) if row.id in ids}
+    return Configuration(sources, hosts, names, known)

@@ -35,7 +35,7 @@ from delfin.alerts import (
     Values,
     keys,
 )
-from delfin.common.constants import Category
+from delfin.common.constants import Category, Severity
 from delfin.db import exports
 from delfin.db.engine import now
 from delfin.db.sqlalchemy.models import alert_feeds, alerts, storages
@@ -43,11 +43,12 @@ from delfin.db.sqlalchemy.models import alert_feeds, alerts, storages
 _c = alerts.c
 _CHUNK = 500                            # values of one IN
 _SAME_EVENT = timedelta(hours=1)        # an event that comes again within it is the same row
+_STILL_LISTED = timedelta(days=1)       # how often it is noted that an array goes on listing what a person has cleared
 
 _FIELDS = tuple(column.name for column in ALERT_COLUMNS)
-_CHANGING = (*_FIELDS, 'state', 'latest', 'count', 'last_seen_at', 'listed', 'muted', 'announced', 'cleared_at',
-             'cleared_by', 'trap', 'updated_at')
-_LOADED = ('id', 'storage_id', *_CHANGING, 'first_seen_at', 'acknowledged_at', 'note', 'origin')
+_CHANGING = (*_FIELDS, 'state', 'latest', 'count', 'first_seen_at', 'last_seen_at', 'listed', 'muted', 'announced',
+             'cleared_at', 'cleared_by', 'trap', 'updated_at')
+_LOADED = ('id', 'storage_id', *_CHANGING, 'acknowledged_at', 'note', 'origin')
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,17 @@ class _Book:
         wanted: dict[str, set[str]] = defaultdict(set)
         for report in reports:
             for name, value, *_ in keys(report.values):
-                wanted[name].add(value)
+                # Of the pair the place: an array may have thousands of alerts of one kind, but few at one place.
+                wanted['location' if name == 'alert_id' else name].add(
+                    report.values['location'] if name == 'alert_id' else value)
+        kinds = sorted({report.values['alert_id'] for report in reports if report.values['alert_id']})
         ids = sorted({report.storage_id for report in reports})
         for name, values in wanted.items():
             for some_ids in _chunks(ids):
                 for some in _chunks(sorted(values)):
-                    self._read(sa.and_(_c.storage_id.in_(some_ids), _c[name].in_(some)))
+                    for some_kinds in _chunks(kinds) if name == 'location' else [()]:
+                        also = _c.alert_id.in_(some_kinds) if some_kinds else sa.true()
+                        self._read(sa.and_(_c.storage_id.in_(some_ids), _c[name].in_(some), also))
 
     def _read(self, condition: sa.ColumnElement[bool]) -> list[Values]:
         found = []
@@ -165,12 +171,15 @@ class _Book:
                 rows.append(alert)
 
     def _find(self, report: Report, states: Collection[str]) -> Values | None:
-        """The latest alert in one of `states` that the report is about; the strongest key decides."""
+        """The latest alert in one of `states` that the report is about; the strongest key decides. Of several that have
+        it (they were not known to be one when they were raised) the one that was heard of last.
+        """
         for key in keys(report.values):
             # Keys may change: whoever stands in the index need not have this one any more.
-            for alert in self._index.get((report.storage_id, *key), ()):
-                if alert['latest'] and alert['state'] in states and key in set(keys(alert)):
-                    return alert
+            found = [alert for alert in self._index.get((report.storage_id, *key), ())
+                     if alert['latest'] and alert['state'] in states and key in set(keys(alert))]
+            if found:
+                return max(found, key=_heard)
         return None
 
     # --- changing ---
@@ -198,31 +207,39 @@ class _Book:
 
     def _repeat(self, alert: Values, report: Report) -> None:
         severity = alert['severity']
-        said = {name: value for name, value in report.values.items() if value is not None}
+        said = _said(report)
         if report.origin == LIST:       # its time is that of the array's own record
             self._listed.add(alert['id'])
             if not alert['listed'] or any(alert[name] != value for name, value in said.items()):
                 self._change(alert, **said, listed=True)
         else:
-            self._change(alert, **said, count=alert['count'] + (report.origin == TRAP), trap=report.trap,
-                         last_seen_at=max(alert['last_seen_at'], report.received_at))
+            if report.received_at < alert['last_seen_at']:      # it comes late: newer words stand already
+                said = {name: value for name, value in said.items() if alert[name] is None}
+            else:
+                said |= {'trap': report.trap, 'last_seen_at': report.received_at}
+            self._change(alert, **said, count=alert['count'] + (report.origin == TRAP),
+                         first_seen_at=min(alert['first_seen_at'], report.received_at))
         self._note_keys(alert)
-        if alert['severity'] != severity and alert['announced']:
+        if alert['severity'] != severity and alert['announced'] and not alert['muted']:
             self._tell('changed', alert)
 
     def _take_late(self, ended: Values, report: Report) -> None:
         """A fault that was cleared before we heard of it, or that a person has cleared and the array still lists."""
         if ended['state'] == RECOVERY:
-            said = {name: value for name, value in report.values.items() if value is not None}
-            self._change(ended, **said, state=CLEARED, count=1, trap=report.trap)
+            said = _said(report)
+            self._change(ended, **said, state=CLEARED, count=1, trap=report.trap,
+                         first_seen_at=report.received_at)
             self._note_keys(ended)
         elif report.origin == TRAP:
-            self._change(ended, count=ended['count'] + 1)
+            self._change(ended, count=ended['count'] + 1,
+                         first_seen_at=min(ended['first_seen_at'], report.received_at))
+        elif report.origin == LIST and report.received_at - ended['last_seen_at'] > _STILL_LISTED:
+            self._change(ended, last_seen_at=report.received_at)    # retention must not make it a new one
 
     @staticmethod
     def _was_cleared_by_hand(ended: Values, report: Report) -> bool:
         return bool(report.origin == LIST and ended['cleared_by'] == BY_USER
-                    and ended['occur_time'] == report.values['occur_time'])
+                    and report.values['occur_time'] in (None, ended['occur_time']))
 
     def _recover(self, report: Report) -> None:
         alert = self._find(report, STANDING)
@@ -232,7 +249,7 @@ class _Book:
             return
         ended = self._find(report, (CLEARED, RECOVERY))
         if ended is None:
-            if report.origin != LIST:       # the list of an array that keeps its history
+            if report.origin == TRAP:       # no list of an array that keeps its history, no probe
                 self._add(report, RECOVERY)
         elif ended['cleared_at'] < report.received_at and report.origin != LIST:
             self._change(ended, cleared_at=report.received_at, last_seen_at=report.received_at)
@@ -243,10 +260,12 @@ class _Book:
             if report.origin == LIST:
                 return
             if (event['description'] == report.values['description']
-                    and report.received_at - event['last_seen_at'] < _SAME_EVENT):
-                self._change(event, count=event['count'] + 1, trap=report.trap,
-                             last_seen_at=max(event['last_seen_at'], report.received_at),
-                             occur_time=report.values['occur_time'])
+                    and abs(report.received_at - event['last_seen_at']) < _SAME_EVENT):
+                newer = report.received_at >= event['last_seen_at']
+                said = {'trap': report.trap, 'last_seen_at': report.received_at,
+                        'occur_time': report.values['occur_time'] or event['occur_time']} if newer else {}
+                self._change(event, **said, count=event['count'] + 1,
+                             first_seen_at=min(event['first_seen_at'], report.received_at))
                 return
             self._change(event, latest=None)
         self._add(report, EVENT)
@@ -254,7 +273,7 @@ class _Book:
     def clear(self, alert: Values, by: str, moment: datetime) -> None:
         """End a standing alert."""
         self._change(alert, state=CLEARED, cleared_at=moment, cleared_by=by)
-        if alert['announced']:
+        if alert['announced'] and not alert['muted']:
             self._tell('cleared', alert)
 
     def clear_absent(self, storage_id: str, started_at: datetime) -> None:
@@ -266,7 +285,7 @@ class _Book:
 
     def _add(self, report: Report, state: str) -> None:
         storage = self._storages[report.storage_id]
-        announce = state in (OPEN, EVENT) and not storage.maintenance
+        announce = state in (OPEN, EVENT) and not storage.maintenance and not _is_history(report)
         alert: Values = {
             'id': str(uuid.uuid4()), 'storage_id': storage.id, 'vendor': storage.vendor, **report.values,
             'state': state, 'latest': 1, 'count': 1, 'created_at': self._moment, 'updated_at': None,
@@ -275,6 +294,8 @@ class _Book:
             'acknowledged_at': None, 'note': None, 'trap': report.trap,
             'cleared_at': report.received_at if state == RECOVERY else None,
             'cleared_by': BY_RECOVERY if state == RECOVERY else None}
+        if alert['occur_time'] is None:     # nobody says when: it happened when we heard of it
+            alert['occur_time'] = int(report.received_at.timestamp() * 1000)
         self._new[alert['id']] = alert
         self._remember(alert)
         if report.origin == LIST:
@@ -305,6 +326,19 @@ class _Book:
         exports.put(self._connection, self._events)
 
 
+def _said(report: Report) -> Values:
+    """What a report knows: who says nothing of the severity does not take back what others said."""
+    return {name: value for name, value in report.values.items()
+            if value is not None and not (name in ('severity', 'type') and value == Severity.NOT_SPECIFIED)}
+
+
+def _is_history(report: Report) -> bool:
+    """An event that an array still lists: exporters are told what happens, not what happened before we came."""
+    moment = report.values['occur_time']
+    return (report.origin == LIST and report.values['category'] == Category.EVENT and moment is not None
+            and report.received_at.timestamp() - moment / 1000 > _SAME_EVENT.total_seconds())
+
+
 def view(alert: Mapping[str, Any], storage: Storage) -> Values:
     """An alert as exporters see it."""
     return {'id': alert['id'], 'storage_id': storage.id, 'storage_name': storage.name, 'vendor': storage.vendor,
@@ -324,7 +358,8 @@ def acknowledge(connection: sa.Connection, alert_id: str, note: str | None) -> N
     moment = now(connection)
     values = {'state': ACKNOWLEDGED, 'acknowledged_at': moment, 'note': note, 'updated_at': moment}
     connection.execute(sa.update(alerts).where(_c.id == alert_id), values)
-    exports.put(connection, [exports.Event('acknowledged', moment, view({**alert, **values}, storage))])
+    if alert['announced'] and not alert['muted']:
+        exports.put(connection, [exports.Event('acknowledged', moment, view({**alert, **values}, storage))])
 
 
 def take_back(connection: sa.Connection, alert_id: str) -> None:
@@ -372,23 +407,35 @@ def _one(connection: sa.Connection, alert_id: str) -> tuple[Values, Storage]:
     return rows[0], storage
 
 
+def _heard(alert: Values) -> tuple[Any, ...]:
+    """An order of alerts by when they were heard of, the same on every engine."""
+    return (alert['last_seen_at'], alert['first_seen_at'],
+            *(alert[name] or '' for name in ('match_key', 'sequence_number', 'alert_id', 'location')))
+
+
 def _rows(connection: sa.Connection, select: sa.Select[Any]) -> list[Values]:
     return [{str(name): value for name, value in row.items()} for row in connection.execute(select).mappings()]
 
 
 def set_muted(connection: sa.Connection, storage_id: str, muted: bool) -> None:
-    """Maintenance began or ended. At its end exporters hear of what was raised meanwhile and stands."""
+    """Maintenance began or ended. At its end exporters hear of what was raised meanwhile and stands, and of the end of
+    what they had been told of before.
+    """
     storage = lock(connection, {storage_id}).get(storage_id)
     standing = sa.and_(_c.storage_id == storage_id, _c.state.in_(STANDING), _c.muted != muted)
-    rows = _rows(connection, sa.select(alerts).where(standing))
-    if storage is None or not rows:
+    ended = sa.and_(_c.storage_id == storage_id, _c.state == CLEARED, _c.muted == sa.true(), _c.announced == sa.true())
+    if storage is None:
         return
-    values: Values = {'muted': muted} if muted else {'muted': muted, 'announced': True}
-    connection.execute(sa.update(alerts).where(standing), values)
-    if not muted:
-        moment = now(connection)
-        exports.put(connection, [exports.Event('raised', moment, view(row, storage))
-                                 for row in rows if not row['announced']])
+    if muted:
+        connection.execute(sa.update(alerts).where(standing), {'muted': True})
+        return
+    moment = now(connection)
+    raised = sa.and_(standing, _c.announced == sa.false())
+    for what, condition in (('cleared', ended), ('raised', raised)):
+        exports.put(connection, [exports.Event(what, moment, view(row, storage)) for row in _rows(
+            connection, sa.select(alerts).where(condition).order_by(_c.first_seen_at, _c.id))])
+    connection.execute(sa.update(alerts).where(ended), {'muted': False})
+    connection.execute(sa.update(alerts).where(standing), {'muted': False, 'announced': True})
 
 
 # --- reading ---
@@ -401,6 +448,8 @@ _shown = (*(_c[name] for name in ('id', 'storage_id', 'created_at', 'updated_at'
 SHOWN = tuple(str(column.name) for column in _shown)
 
 LISTING = sa.select(*_shown).join(storages, storages.c.id == _c.storage_id).where(storages.c.live == 1)
+for _dialect in ('mysql', 'mariadb'):       # MariaDB would begin with the storages and sort all their alerts
+    LISTING = LISTING.prefix_with('STRAIGHT_JOIN', dialect=_dialect)
 
 
 def get(connection: sa.Connection, alert_id: str) -> Values:
@@ -428,9 +477,10 @@ def standing(connection: sa.Connection, cleared_since: datetime) -> list[Values]
 # --- retention ---
 
 def delete_old(connection: sa.Connection, states: Sequence[str], before: datetime, limit: int) -> int:
-    """Delete alerts that ended before a time, at most `limit`; how many."""
+    """Delete alerts that ended, and were seen last, before a time, at most `limit`; how many."""
     ids = list(connection.execute(sa.select(_c.id).where(
-        _c.state.in_(states), _c.last_seen_at < before).limit(limit)).scalars())
+        _c.state.in_(states), _c.last_seen_at < before,
+        sa.or_(_c.cleared_at.is_(None), _c.cleared_at < before)).limit(limit)).scalars())
     return _delete(connection, ids)
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,7 @@ _NOW = {
 }
 _READ_ONLY = 'delfin_read_only'
 _ATTEMPTS = 5
+_DEADLOCK_SECONDS = 0.05
 _IDLE_SECONDS = 5       # less than a node's lease
 _DEADLOCKS = frozenset({'40P01', '40001', 1213, 1205})      # PostgreSQL's states, MariaDB's numbers
 
@@ -107,7 +110,7 @@ class Database:
         failpoints.hit(f'{what}.after')
 
     def attempt(self, action: Callable[[sa.Connection], Result], what: str = 'write') -> Result:
-        """`action` in a transaction, again if the engine ends it to undo a deadlock."""
+        """`action` in a transaction, again (a little later) if the engine ends it to undo a deadlock."""
         for left in reversed(range(_ATTEMPTS)):
             try:
                 with self.write(what) as connection:
@@ -115,6 +118,7 @@ class Database:
             except DBAPIError as error:
                 if not left or not _is_deadlock(error):
                     raise
+            time.sleep(random.uniform(0, _DEADLOCK_SECONDS))        # or both meet again
         raise AssertionError('unreachable')
 
     def close(self) -> None:

@@ -55,6 +55,20 @@ def waiting(connection: sa.Connection, name: str, limit: int) -> list[Queued]:
         sa.select(_queue.id, _queue.event).where(_queue.exporter == name).order_by(_queue.id).limit(limit))]
 
 
+def remove(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Take events out of the queue that their exporter does not care for."""
+    if ids:
+        connection.execute(sa.delete(export_queue).where(_queue.id.in_(ids)))
+
+
+def drop(connection: sa.Connection, name: str, ids: Sequence[int], error: str) -> None:
+    """Give events up that the receiver will not take."""
+    failed(connection, name, error)
+    remove(connection, ids)
+    connection.execute(sa.update(exporters).where(_exporters.name == name).values(
+        dropped=_exporters.dropped + len(ids)))
+
+
 def delivered(connection: sa.Connection, name: str, ids: Sequence[int]) -> None:
     """Take events out of the queue."""
     moment = now(connection)

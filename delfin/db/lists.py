@@ -38,11 +38,15 @@ class Operator(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on one column. Only EQUAL takes more than one value."""
+    """A condition on one column. Only EQUAL takes more than one value.
+
+    With `or_columns` a row fits when one of the columns does.
+    """
 
     column: str
     operator: Operator
     values: tuple[Any, ...]
+    or_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,7 @@ class Page:
 def fetch(connection: sa.Connection, select: sa.Select[Any], table: sa.Table, query: Query) -> Page:
     """The page of `select` (whose rows come from `table`, with its `id` and `created_at` among the columns)."""
     orders = _total_order(query.orders)
-    conditions = [_condition(connection, table.c[filter_.column], filter_) for filter_ in query.filters]
-    select = select.where(*conditions)
+    select = select.where(*conditions(connection, table, query.filters))
     total = None
     if query.with_total:
         total = connection.execute(sa.select(sa.func.count()).select_from(select.subquery())).scalar_one()
@@ -93,7 +96,8 @@ def fetch(connection: sa.Connection, select: sa.Select[Any], table: sa.Table, qu
     if connection.dialect.name in ('mysql', 'mariadb') and (query.offset or query.marker is not None):
         # MariaDB reads whole rows for the pages it skips; picking the ids first lets it stay in the index.
         ids = paged.with_only_columns(table.c.id).subquery()
-        paged = sa.select(*select.selected_columns).select_from(table).join(ids, ids.c.id == table.c.id)
+        tables = select.get_final_froms()       # `table`, and what it is joined with
+        paged = sa.select(*select.selected_columns).select_from(*tables).join(ids, ids.c.id == table.c.id)
         paged = paged.order_by(*ordering)
     names = [str(column.name) for column in select.selected_columns]    # not SQLAlchemy's str: orjson is slow with it
     rows = [dict(zip(names, row, strict=True)) for row in connection.execute(paged).all()]
@@ -101,6 +105,14 @@ def fetch(connection: sa.Connection, select: sa.Select[Any], table: sa.Table, qu
         return Page(rows, None, total)
     del rows[query.limit:]
     return Page(rows, _marker(orders, rows[-1]), total)
+
+
+def conditions(connection: sa.Connection, table: sa.Table,
+               filters: Sequence[Filter]) -> list[sa.ColumnElement[bool]]:
+    """What `filters` want of `table`, as conditions of a statement."""
+    return [sa.or_(*(_condition(connection, table.c[name], filter_)
+                     for name in (filter_.column, *filter_.or_columns)))
+            for filter_ in filters]
 
 
 def _total_order(orders: Sequence[Order]) -> tuple[Order, ...]:

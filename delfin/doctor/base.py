@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from delfin import exception, rpc, service
 from delfin.common import config
 from delfin.common.masking import Masker
+from delfin.common.text import first_line
 from delfin.db import Database
 
 
@@ -75,7 +76,7 @@ class Patient:
         """The first line of somebody else's error message, without the passwords of the configuration."""
         masker = Masker()
         masker.learn('configuration', self._passwords())
-        text = service.first_line(error) if isinstance(error, SQLAlchemyError) else str(error)
+        text = first_line(error) if isinstance(error, SQLAlchemyError) else str(error)
         return masker.mask(' '.join(text.split()) or type(error).__name__)
 
     def close(self) -> None:

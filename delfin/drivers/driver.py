@@ -146,33 +146,68 @@ class StorageDriver(abc.ABC):
 
     @abc.abstractmethod
     def add_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
-        """Make the array send its traps to the receiver in `trap_config`."""
+        """Make the array send its traps to the receiver in `trap_config`; no error if it does so already.
+
+        `{'host': address or name, 'port': 162, 'version': 'SNMPv1' | 'SNMPv2c' | 'SNMPv3'}`, with v1 and v2c
+        `community_string`, with v3 `username`, `security_level` (`noAuthnoPriv`, `authNoPriv`, `authPriv`) and, as the
+        level needs them, `auth_protocol`, `auth_key`, `privacy_protocol`, `privacy_key`; `engine_id` (the device's own,
+        hex) and `context_name` if they are known. What does not apply is absent. `community_string`, `auth_key` and
+        `privacy_key` are encoded: `delfin.cryptor.decode()` opens them. Protocols by the names of
+        docs/drivers/how-drivers-are-called.md. NotImplementedError if the array cannot be set up this way.
+        """
 
     @abc.abstractmethod
     def remove_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
-        """Take the receiver in `trap_config` out of the array's configuration."""
+        """Take the receiver in `trap_config` out of the array's configuration; no error if it is not there.
+
+        The dict is that of `add_trap_config`, with the SNMP configuration of now; `host` and `port` name the receiver.
+        """
 
     @staticmethod
     def parse_alert(context: Any, alert: Mapping[str, str]) -> Row | None:
-        """One trap to one alert, or None to drop it. No session: called on the class.
+        """One trap to one alert (keys as in `list_alerts`), or None to drop it. No session: called on the class, by
+        several threads, in the alert service; be quick and touch no network.
 
-        `alert` maps dotted OIDs (no leading dot) to text, plus `transport_address`, `storage_id` and, if known,
-        `controller_name`. Raise `IncompleteTrapInformation` to ask for `list_alerts` instead.
+        `alert` maps dotted OIDs (no leading dot) to text, plus `transport_address` (the sender's), `storage_id` and, if
+        known, `controller_name`. `1.3.6.1.6.3.1.1.4.1.0` tells which trap it is, also for SNMPv1. Octets that are no
+        text are `0x…`.
+
+        A `Recovery` ends the fault with the same `match_key`, `sequence_number`, or (`alert_id`, `location`); the first
+        of these that fits decides, so give a trap the keys that the alert has in `list_alerts`. `serial_number` or
+        `storage_name` in the answer say whose alert it is where several arrays send from one address. Raise
+        `IncompleteTrapInformation` to ask for `list_alerts` instead; after any other error the trap is kept for people
+        to look at and to try again.
         """
         return None
 
     @abc.abstractmethod
     def list_alerts(self, context: Any, query_para: Mapping[str, Any] | None = None) -> Rows:
-        """Current alerts: `alert_id`, `alert_name`, `severity`, `category`, `type`, `occur_time` (ms), `description`,
-        `location`, `sequence_number`, `match_key` … `query_para` holds `begin_time` and `end_time` (ms), or is None.
+        """Current alerts: `alert_id`, `alert_name`, `severity`, `category`, `type`, `occur_time` (epoch ms),
+        `description`, `location`, `sequence_number`, `match_key`, `resource_type`, `recovery_advice`, `clear_category`
+        (`delfin.alerts` has them all). At least one of `alert_id`, `alert_name` and `description` is there.
+
+        With `query_para` None the answer is the *complete* list: an alert that stood in an earlier one and is absent
+        now is cleared. So raise if anything could not be asked; never return [] or a part on errors. Otherwise
+        `query_para` has `begin_time` and `end_time` (epoch ms, both included), and only alerts of that time are wanted.
+
+        Two rows, or a row and a trap, are one alert if they share `match_key`, `sequence_number`, or `alert_id` and
+        `location`: keep what changes while the alert stands (readings, counters) out of these, and `occur_time` the
+        same.
         """
 
     @abc.abstractmethod
     def clear_alert(self, context: Any, sequence_number: str) -> Any:
-        """Clear the alert with this sequence number on the array; raise if that failed."""
+        """Clear the alert with this sequence number on the array; raise if that failed. What it returns is ignored.
+
+        NotImplementedError if the array cannot do that.
+        """
 
     def get_alert_sources(self, context: Any) -> Rows:
-        """Addresses the array sends traps from: `[{'host': ip}]`."""
+        """Where the array sends traps from: `[{'host': address or name}]`, at most 100.
+
+        Asked before each list of an alert sync. They count beside the hosts that an operator has entered and the
+        `mgmt_ip` of the controllers, and only if the storage has an SNMP configuration.
+        """
         return []
 
     # --- performance ---

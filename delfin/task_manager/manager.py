@@ -19,12 +19,14 @@ from delfin import access as access_info
 from delfin import exception, rpc
 from delfin.common.masking import Masker
 from delfin.context import RequestContext
-from delfin.db import Database, engine, runs, storages
+from delfin.db import Database, alert_feeds, engine, runs, storages
+from delfin.db.alert_feeds import Window
 from delfin.drivers.api import Door, Lane, Limits
 from delfin.drivers.manager import DriverManager, options_of
 from delfin.drivers.verify import verify_for
 from delfin.findings import Findings
 from delfin.keyring import Keyring
+from delfin.task_manager.alerting import Alerting
 from delfin.task_manager.membership import Membership
 from delfin.task_manager.sync.inventory import Inventory, storage_values
 from delfin.task_manager.worker import Worker
@@ -50,7 +52,8 @@ class TaskManager:
         self.door = Door(drivers, self._load_access, limits=_limits(conf), masker=masker,
                          verify=_verify(conf), on_quarantine=self._note_quarantine, admit=self.membership.admit,
                          isolation=conf.drivers.isolation)
-        self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker))
+        self._alerting = Alerting(database, self.door, keyring, masker)
+        self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker), self._alerting)
 
     def start(self) -> None:
         """Join the other nodes and begin to work."""
@@ -95,6 +98,7 @@ class TaskManager:
                 sealed = self._seal(opened, storage_id, driver_class)
                 storages.insert(connection, storage_id, values, sealed, self._conf.host)
                 runs.request(connection, storage_id, (), runs.REGISTER)
+                alert_feeds.request(connection, storage_id)
                 if engine.now(connection) >= until:
                     raise exception.DriverCallTimeout('register', storage_id, int(seconds), message=(
                         'the array answered too late for the client that registers it; nothing was stored'))
@@ -166,6 +170,31 @@ class TaskManager:
         if not isinstance(spec, dict):
             raise exception.InvalidStorageCapability(f'get_capabilities returned {type(spec).__name__}, not a dict')
         return jsonutils.to_primitive(spec)
+
+    @_expected
+    def list_alerts(self, context: RequestContext, storage_id: str, begin_time: int | None,
+                    end_time: int | None) -> list[dict[str, Any]]:
+        """The array's own list, as it is now."""
+        try:
+            return self._alerting.list_alerts(context, storage_id, Window(begin_time, end_time))
+        except NotImplementedError:
+            raise exception.StorageCapabilityNotSupported(
+                message='The driver of this storage does not list alerts.') from None
+
+    @_expected
+    def clear_alert(self, context: RequestContext, storage_id: str, sequence_number: str) -> None:
+        """Clear an alert on the array and here."""
+        self._alerting.clear_alert(context, storage_id, sequence_number)
+
+    @_expected
+    def push_trap_config(self, context: RequestContext, storage_id: str, host: str, port: int, remove: bool) -> None:
+        """Tell the array where to send traps, or to stop that."""
+        self._alerting.push_trap_config(context, storage_id, host, port, remove)
+
+    @_expected
+    def parse_alert(self, context: RequestContext, storage_id: str, alert: dict[str, str]) -> Any:
+        """One trap, for a driver that needs its session to read it."""
+        return jsonutils.to_primitive(self.door.parse_alert(storage_id, alert, context=context))
 
     @_expected
     def get_driver(self, context: RequestContext, vendor: str, model: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from oslo_config import cfg
 from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception
+from delfin.common.text import first_line
 from delfin.db import Database, ownership
 from delfin.db.ownership import Held, Node
 from delfin.version import version_string
@@ -63,7 +64,7 @@ class Membership:
                 ownership.leave(connection, self.node)
         except SQLAlchemyError as error:
             LOG.warning('this node could not say good-bye; the others notice within %d s: %s', self._lease_seconds,
-                        _one_line(error))
+                        first_line(error))
 
     def admit(self, storage_id: str) -> None:
         """`ServiceUnavailable` unless the array is ours and our lease is good."""
@@ -94,7 +95,7 @@ class Membership:
                 self._balance()
             except SQLAlchemyError as error:
                 self._steady_since = None
-                LOG.error('the lease of this node could not be renewed; is the database up? %s', _one_line(error))
+                LOG.error('the lease of this node could not be renewed; is the database up? %s', first_line(error))
             except Exception:       # the node must not die of a bug in here
                 LOG.exception('membership')
 
@@ -169,7 +170,3 @@ class Membership:
     def _steady(self) -> bool:
         """Whether we have renewed for a whole lease: after an outage of the database everybody looks dead at first."""
         return self._steady_since is not None and time.monotonic() - self._steady_since >= self._lease_seconds
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -64,6 +64,11 @@ class TaskAPI:
         """The capabilities of a storage as its driver says them."""
         return self._client.call(context, 'get_capabilities', server=self._owner(storage_id), storage_id=storage_id)
 
+    def parse_alert(self, context: RequestContext, storage_id: str, alert: dict[str, str]) -> dict[str, Any] | None:
+        """One trap to one alert, for drivers that need their session for it."""
+        return self._client.call(context, 'parse_alert', server=self._owner(storage_id), storage_id=storage_id,
+                                 alert=alert)
+
     def get_driver(self, context: RequestContext, vendor: str, model: str) -> dict[str, Any]:
         """One declared driver with options and capabilities."""
         return self._client.call(context, 'get_driver', vendor=vendor, model=model)
@@ -71,6 +76,28 @@ class TaskAPI:
     def list_drivers(self, context: RequestContext) -> list[dict[str, Any]]:
         """Every declared driver with its load error."""
         return self._client.call(context, 'list_drivers')
+
+    def list_alerts(self, context: RequestContext, storage_id: str, begin_time: int | None,
+                    end_time: int | None) -> list[dict[str, Any]]:
+        """What the array lists now, from and until these times (epoch ms, both included; None: open)."""
+        alerts: list[dict[str, Any]] = self._client.call(
+            context, 'list_alerts', server=self._owner(storage_id), storage_id=storage_id, begin_time=begin_time,
+            end_time=end_time)
+        return alerts
+
+    def clear_alert(self, context: RequestContext, storage_id: str, sequence_number: str) -> None:
+        """Clear an alert on the array, then what is stored under its sequence number.
+
+        `StorageCapabilityNotSupported` when the driver cannot.
+        """
+        self._client.call(context, 'clear_alert', server=self._owner(storage_id), storage_id=storage_id,
+                          sequence_number=sequence_number)
+
+    def push_trap_config(self, context: RequestContext, storage_id: str, host: str, port: int, *,
+                         remove: bool = False) -> None:
+        """Tell the array to send traps to `host` and `port` with the stored SNMP configuration, or no longer to."""
+        self._client.call(context, 'push_trap_config', server=self._owner(storage_id), storage_id=storage_id,
+                          host=host, port=port, remove=remove)
 
     def look_for_work(self, context: RequestContext) -> None:
         """Doorbell: there is something new in the database."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds work in the database and does it: due sync runs of this node's arrays, and storages to purge.
+"""Finds work in the database and does it: due sync runs and alert syncs of this node's arrays, and storages to purge.
 
 One thread looks (when the doorbell rings, when a run becomes due, and every few seconds anyway), a bounded pool works.
 Stopping puts unfinished runs back; what a crash leaves behind is taken up by whoever owns the array next.
@@ -8,10 +8,13 @@ Stopping puts unfinished runs back; what a crash leaves behind is taken up by wh
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,12 +22,15 @@ from oslo_config import cfg
 from sqlalchemy.exc import SQLAlchemyError
 
 from delfin import exception
+from delfin.common.text import first_line
 from delfin.context import RequestContext
-from delfin.db import Database, engine, resources, runs, storages
+from delfin.db import Database, alert_feeds, alerts, engine, resources, runs, storages
+from delfin.db.alert_feeds import Task
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door
-from delfin.kinds import KINDS
+from delfin.kinds import KINDS, Table
 from delfin.task_manager import schedule
+from delfin.task_manager.alerting import Alerting
 from delfin.task_manager.sync.inventory import Interrupted, Inventory
 
 LOG = logging.getLogger(__name__)
@@ -35,9 +41,10 @@ _BUG_SECONDS = 60.0         # pause before a run is tried again that met a bug o
 
 
 class Worker:
-    """Takes sync runs and purges for one node."""
+    """Takes sync runs, alert syncs and purges for one node."""
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Database, door: Door, inventory: Inventory) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, database: Database, door: Door, inventory: Inventory,
+                 alerting: Alerting) -> None:
         self._node = conf.host
         self._poll_seconds = conf.sync.poll_interval_seconds
         self._interval_seconds = conf.sync.interval_seconds
@@ -47,12 +54,17 @@ class Worker:
         self._database = database
         self._door = door
         self._inventory = inventory
+        self._alerting = alerting
+        self._alert_interval_seconds = conf.alerts.sync_interval_seconds
         self._bell = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._claims: dict[Future[Any], Claim] = {}
         self._purges: dict[Future[Any], str] = {}
+        self._alert_syncs: dict[Future[Any], str] = {}
         self._pool = ThreadPoolExecutor(max_workers=self._slots + 1, thread_name_prefix='sync')
+        # Of their own: an array whose inventory takes long must not keep others' alerts waiting.
+        self._alert_pool = ThreadPoolExecutor(max_workers=self._slots, thread_name_prefix='alert-sync')
         self._looker = threading.Thread(target=self._look, name='sync-looker', daemon=True)
 
     def start(self) -> None:
@@ -72,12 +84,13 @@ class Worker:
         if self._looker.is_alive():
             self._looker.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
-            futures = [*self._claims, *self._purges]
+            futures = [*self._claims, *self._purges, *self._alert_syncs]
         _, late = wait(futures, timeout=max(0.0, deadline - time.monotonic()))
         if late:
             LOG.warning('%d pieces of work did not stop in time and are left to the next owner of their arrays',
                         len(late))
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._alert_pool.shutdown(wait=False, cancel_futures=True)
 
     # --- looking ---
 
@@ -90,20 +103,27 @@ class Worker:
                     self._plan()
                     plan_at = time.monotonic() + self._poll_seconds
                 self._take_runs()
+                self._take_alert_syncs()
                 self._take_purges()
-                with self._database.read() as connection:
-                    due = runs.seconds_to_next(connection, self._node)
-                pause = max(0.0, plan_at - time.monotonic())
-                if due is not None and self._free() > 0:
-                    pause = min(pause, max(0.05, due))
+                pause = self._pause(plan_at)
             except SQLAlchemyError as error:
                 LOG.error('looking for work failed, next try in %d s; is the database up? %s', _RETRY_SECONDS,
-                          _one_line(error))
+                          first_line(error))
                 pause = _RETRY_SECONDS
             except Exception:       # nothing would be synced any more
                 LOG.exception('looking for work failed')
                 pause = _RETRY_SECONDS
             self._bell.wait(pause)
+
+    def _pause(self, plan_at: float) -> float:
+        """Seconds until something is to be looked at that nobody rings for."""
+        with self._database.read() as connection:
+            due = [runs.seconds_to_next(connection, self._node) if self._free() > 0 else None]
+            with self._lock:
+                working = set(self._alert_syncs.values())
+            if len(working) < self._slots:      # else the end of one rings
+                due += [alert_feeds.seconds_to_next(connection, self._node, working)]
+        return min([max(0.0, plan_at - time.monotonic()), *(max(0.05, each) for each in due if each is not None)])
 
     def _free(self) -> int:
         with self._lock:
@@ -119,6 +139,15 @@ class Worker:
         for storage_id in due:
             with contextlib.suppress(exception.StorageIsSyncing), self._database.write('schedule') as connection:
                 runs.request(connection, storage_id, (), runs.SCHEDULE)
+        self._plan_alert_syncs(moment)
+
+    def _plan_alert_syncs(self, moment: datetime) -> None:
+        with self._database.read() as connection:
+            due = [storage_id for storage_id, last in alert_feeds.plans(connection, self._node) if schedule.is_due(
+                f'alerts/{storage_id}', self._alert_interval_seconds, last, moment)]
+        for storage_id in due:
+            with self._database.write('schedule') as connection:
+                alert_feeds.request(connection, storage_id)
 
     def _take_runs(self) -> None:
         with self._lock:
@@ -138,6 +167,20 @@ class Worker:
                 self._claims[future] = claim
             future.add_done_callback(self._done)
 
+    def _take_alert_syncs(self) -> None:
+        with self._lock:
+            working = set(self._alert_syncs.values())
+        free = self._slots - len(working)
+        if free <= 0:
+            return
+        with self._database.read() as connection:
+            due = alert_feeds.due(connection, self._node, working, free)
+        for task in due:
+            with self._lock:
+                future = self._alert_pool.submit(self._sync_alerts, task)
+                self._alert_syncs[future] = task.storage_id
+            future.add_done_callback(self._done)
+
     def _take_purges(self) -> None:
         with self._database.read() as connection:
             hidden = storages.hidden(connection, self._node)
@@ -153,6 +196,7 @@ class Worker:
         with self._lock:
             self._claims.pop(future, None)
             self._purges.pop(future, None)
+            self._alert_syncs.pop(future, None)
         self._bell.set()
 
     # --- working ---
@@ -180,31 +224,45 @@ class Worker:
                           claim.storage_id, _BUG_SECONDS)
             self._put_back(claim, _BUG_SECONDS)
 
+    def _sync_alerts(self, task: Task) -> None:
+        RequestContext(is_admin=True, storage_id=task.storage_id).update_store()
+        try:
+            self._alerting.sync(task)
+        except Exception:       # a worker must survive
+            LOG.exception('the alert sync of storage %s stopped; it is made again in %d s', task.storage_id,
+                          _BUG_SECONDS)
+            with contextlib.suppress(SQLAlchemyError), self._database.write() as connection:
+                alert_feeds.put_off(connection, task, _BUG_SECONDS)
+
     def _put_back(self, claim: Claim, delay_seconds: float = 0) -> None:
         try:
             with self._database.write('put-back') as connection:
                 runs.put_back(connection, claim, delay_seconds)
         except SQLAlchemyError as error:
             LOG.warning('sync run %d could not be put back and is found again later: %s', claim.run_id,
-                        _one_line(error))
+                        first_line(error))
 
     def _purge(self, storage_id: str) -> None:
         """Log out of the array and remove the rows of a deleted storage, in portions that hold nobody up."""
         RequestContext(is_admin=True, storage_id=storage_id).update_store()
         try:
             self._door.forget(storage_id)
-            for spec in [table for kind in KINDS for table in reversed(kind.tables)]:
+            deletes: list[Callable[[sa.Connection], int]] = [
+                functools.partial(_delete_rows, spec, storage_id)
+                for kind in KINDS for spec in reversed(kind.tables)]
+            deletes.append(lambda connection: alerts.delete_some(connection, storage_id, _PURGE_ROWS))
+            for delete in deletes:
                 while not self._stopping.is_set():
                     with self._database.write('purge') as connection:
-                        if not resources.delete_some(connection, spec, storage_id, _PURGE_ROWS):
+                        if not delete(connection):
                             break
             if not self._stopping.is_set():
                 with self._database.write('purged') as connection:
                     storages.purge(connection, storage_id)
                 LOG.info('storage %s is removed', storage_id)
         except SQLAlchemyError as error:
-            LOG.error('removing storage %s goes on later: %s', storage_id, _one_line(error))
+            LOG.error('removing storage %s goes on later: %s', storage_id, first_line(error))
 
 
-def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _delete_rows(spec: Table, storage_id: str, connection: sa.Connection) -> int:
+    return resources.delete_some(connection, spec, storage_id, _PURGE_ROWS)

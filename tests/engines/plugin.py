@@ -25,6 +25,8 @@ from tests.engines import (
     RabbitMQ,
     Sshd,
 )
+from tests.engines.alertmanager import Alertmanager
+from tests.engines.snmp import Snmpd, Snmptrapd
 
 E = TypeVar('E', bound=Engine)
 
@@ -72,6 +74,21 @@ def sshd_password_user(sshd: Sshd) -> Account:
         return sshd.password_user()
     except NotPossible as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope='session')
+def alertmanager() -> Iterator[Alertmanager]:
+    yield from _for_the_session(Alertmanager)
+
+
+@pytest.fixture(scope='session')
+def snmpd() -> Iterator[Snmpd]:
+    yield from _for_the_session(Snmpd)
+
+
+@pytest.fixture(scope='session')
+def snmptrapd() -> Iterator[Snmptrapd]:
+    yield from _for_the_session(Snmptrapd)
 
 
 @pytest.fixture(params=['sqlite', 'postgresql', 'mariadb'])

@@ -2,10 +2,10 @@
 """docs/operations.md does what it says: its console blocks and the commands of its table for the night are run, in one
 shell, on a make-believe machine.
 
-On that machine `/etc`, `/var` and `/opt/delfin` are folders of the test and port 8190 is another one. What only root on
-a real system can do has stand-ins: `systemctl` starts and stops what the real units say, `node2` is a folder, and
-`useradd`, `chown`, `sudo` and `journalctl` do next to nothing. Blocks that need a server (`console postgresql` and the
-like) are run by tests/integration/test_backup.py. How blocks are written: see test_rest_guide.py.
+On that machine `/etc`, `/var` and `/opt/delfin` are folders of the test, and ports 8190 and 162 are others. What only
+root on a real system can do has stand-ins: `systemctl` starts and stops what the real units say, `node2` is a folder,
+and `useradd`, `chown`, `sudo` and `journalctl` do next to nothing. Blocks that need a server (`console postgresql` and
+the like) are run by tests/integration/test_backup.py. How blocks are written: see test_rest_guide.py.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkouts import ROOT, free_port
+from tests.engines.snmp import free_udp_ports
 from tests.functional.test_rest_contract import expect
 from tests.functional.test_rest_guide import Step, claimed, pattern, steps
 
@@ -68,6 +69,7 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.port = free_port()
+        self.trap_port = free_udp_ports()[0]
         self.programs = root / 'stand-ins'
         for name in ('etc/systemd/system', 'run', 'node2', 'opt/delfin/bin', 'stand-ins', 'work'):
             (root / name).mkdir(parents=True)
@@ -91,7 +93,8 @@ class Machine:
     def here(self, text: str) -> str:
         """A text of the guide with this machine's places."""
         text = re.sub(r'(?<![\w./])/(etc|var|opt/delfin)(?=/)', rf'{self.root}/\1', text)
-        return text.replace('8190', str(self.port)).replace(' -o delfin -g delfin', '')
+        text = re.sub(r':162\b', f':{self.trap_port}', text).replace('8190', str(self.port))
+        return text.replace(' -o delfin -g delfin', '')
 
     def run(self, steps: list[Step]) -> dict[int, tuple[int, str]]:
         """Exit code and output of every step, by its line."""

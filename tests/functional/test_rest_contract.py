@@ -22,6 +22,7 @@ import pytest
 import requests
 
 from delfin.api.operations import Operation, operations
+from tests.engines.base import wait_until
 from tests.faults.test_arrays import Array
 from tests.services import FAKE, Client, fake, kinds
 
@@ -132,8 +133,12 @@ _ports = itertools.count(9500)
 
 @pytest.fixture(scope='module')
 def storage(delfin: Client) -> dict[str, Any]:
-    """An array that no test changes."""
-    return delfin.register_fake(next(_ports))
+    """An array that no test changes, with an SNMP configuration and alerts."""
+    found = delfin.register_fake(next(_ports))
+    ask(delfin, f'PUT /v1/storages/{found["id"]}/snmp-config', body={
+        'host': '127.0.0.1', 'version': 'SNMPv2c', 'community_string': 'community'})
+    wait_until(lambda: not delfin.get(f'/v1/storages/{found["id"]}/alerts/sync')['pending'], 10)
+    return found
 
 
 @pytest.fixture(scope='module')

@@ -20,8 +20,10 @@ import schemathesis
 
 from delfin import exception
 from delfin.api.operations import operations
+from delfin.api.schemas import snmp
 from delfin.api.schemas import storages as bodies
 from delfin.common.constants import ACCESS_TYPE
+from delfin.common.masking import MASK
 from tests.checkouts import ROOT
 from tests.services import FAKE, Site
 
@@ -42,12 +44,24 @@ expected-statuses = ["2xx", "3xx", "4xx", 501, 502, 503, 504]
 _CHECKED_BY = {
     ('POST', '/v1/storages'): bodies.registration,
     ('PUT', '/v1/storages/{id}/access-info'): bodies.access_update,
+    ('PUT', '/v1/storages/{id}/snmp-config'): snmp.config,
+    ('PUT', '/v1/storages/{id}/alert-source'): snmp.config,
+    ('POST', '/v1/storages/{id}/snmp-config/push'): snmp.push,
 }
+# Whom a configuration lets in must be complete, which a schema cannot say.
+_SNMP = {'community_string': 'community', 'username': 'user', 'security_level': 'authPriv', 'auth_protocol': 'HMACSHA',
+         'auth_key': 'authentication', 'privacy_protocol': 'AES', 'privacy_key': 'confidential'}
+_BOUNDS = ('begin_time', 'end_time')
 
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
     """Whatever would reach a driver reaches the make-believe one on this machine; the rest is refused before."""
+    for place in (case.query, case.body):       # a time must not end before it begins
+        if isinstance(place, dict) and _are_numbers(bounds := [place.get(name) for name in _BOUNDS]):
+            place |= dict(zip(_BOUNDS, sorted(bounds, key=int), strict=True))
+    if case.operation.path.endswith('/push') and isinstance(case.query, dict) and _is_host(case.query.get('host')):
+        case.query['host'] = '127.0.0.1'
     check = _CHECKED_BY.get((case.operation.method.upper(), case.operation.path))
     if check is None:
         return
@@ -55,7 +69,23 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         check(case.body)
     except exception.InvalidInput:
         return
-    case.body = _harmless(case.body)
+    case.body = _harmless_snmp(case.body) if check in (snmp.config, snmp.push) else _harmless(case.body)
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return all(re.fullmatch(r'[0-9]+', str(value)) for value in values)
+
+
+def _is_host(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(snmp.PUSH['properties']['host']['pattern'], value) is not None
+
+
+def _harmless_snmp(body: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Traps from this machine, with everything that a version and level may need."""
+    if not body or 'host' not in body:
+        return body
+    needed = {name: value for name, value in _SNMP.items() if body.get(name) in (None, '', MASK) and 'version' in body}
+    return {**body, **needed, 'host': '127.0.0.1'}
 
 
 def _harmless(body: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +105,7 @@ def _harmless(body: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A Delfin with one array."""
-    site = Site(tmp_path / 'site')
+    site = Site(tmp_path / 'site', alerts={'trap_host': '127.0.0.1'})
     with site.start() as process:
         process.ready().client.register_fake(9700)
         yield site

@@ -5,8 +5,10 @@ and leaves nothing."""
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 import amqp
 import paramiko
 import pytest
+import requests
 import sqlalchemy as sa
 
 from tests.engines import (
@@ -29,11 +32,24 @@ from tests.engines import (
     RabbitMQ,
     Sshd,
 )
+from tests.engines.alertmanager import Alertmanager
 from tests.engines.base import wait_until
 from tests.engines.plugin import require
+from tests.engines.snmp import (
+    SYS_LOCATION,
+    TRAP_OID,
+    USERS,
+    Snmpd,
+    Snmptrapd,
+    User,
+    Variable,
+    get,
+    send_trap,
+)
+from tests.traps import Generator, Traffic
 
 ROOT = Path(__file__).resolve().parents[2]
-ENGINES = [PostgreSQL, MariaDB, RabbitMQ, Sshd]
+ENGINES = [PostgreSQL, MariaDB, RabbitMQ, Sshd, Alertmanager, Snmpd, Snmptrapd]
 TEXT = 'Größe 容量 💾'
 
 
@@ -128,12 +144,15 @@ class TestEveryEngine:
             running.check()
 
     def test_it_listens_on_the_loopback_only(self, running: Engine) -> None:
-        table = Path('/proc/net/tcp').read_text() + Path('/proc/net/tcp6').read_text()
+        protocol, listens = (
+            ('udp', '07') if isinstance(running, Snmpd | Snmptrapd) else ('tcp', '0A')
+        )
+        table = ''.join(Path(f'/proc/net/{protocol}{kind}').read_text() for kind in ('', '6'))
         for port in running.ports:
             hosts = {
                 row.split()[1].split(':')[0]
                 for row in table.splitlines()
-                if f':{port:04X} ' in row and row.split()[3] == '0A'
+                if f':{port:04X} ' in row and row.split()[3] == listens
             }
             assert hosts
             assert hosts <= {'0100007F', '00000000000000000000000001000000'}
@@ -148,7 +167,8 @@ class TestEveryEngine:
 
     def test_a_killed_test_process_leaves_nothing(self, kind: type[Engine]) -> None:
         program = (
-            f'from tests.engines import *; engine = {kind.__name__}().start()\n'
+            f'from tests.engines import *; from {kind.__module__} import {kind.__name__}\n'
+            f'engine = {kind.__name__}().start()\n'
             'import os\n'
             'if isinstance(engine, Sshd) and os.geteuid() == 0: engine.password_user()\n'
             'print(engine.directory, flush=True); input()\n'
@@ -178,6 +198,8 @@ class TestEveryEngine:
                 if kind is RabbitMQ:
                     self.write('rabbitmq.conf', 'no_such_option = 1\n')
                     return [*others, server]
+                if kind in (Snmpd, Snmptrapd):  # only warn of an option that they do not know
+                    return [*others, [*server, 'nosuchtransport:1']]
                 return [*others, [*server, '--no-such-option']]
 
         with pytest.raises(EngineError, match='(?s)ended at its start; the end of its log:.*[a-z]'):
@@ -403,6 +425,143 @@ class TestSshd:
     def test_without_root_there_is_no_password(self, sshd: Sshd) -> None:
         with pytest.raises(NotPossible, match='only root'):
             sshd.password_user()
+
+
+class TestAlertmanager:
+    def test_a_posted_alert_is_listed_until_it_is_resolved(
+        self, alertmanager: Alertmanager
+    ) -> None:
+        self.post(alertmanager, {'alertname': 'pool full', 'n': '1'}, '2099-01-01T00:00:00Z')
+        [alert] = alertmanager.alerts(filter='n="1"')
+        assert alert['labels'] == {'alertname': 'pool full', 'n': '1'}
+        assert alert['status']['state'] == 'active'
+        assert alertmanager.alerts(active=False) == []
+        resolved = alertmanager.received()['resolved']
+        self.post(alertmanager, {'alertname': 'pool full', 'n': '1'}, '2001-01-01T00:00:00Z')
+        assert alertmanager.alerts(filter='n="1"') == []
+        assert alertmanager.received()['resolved'] == resolved + 1
+
+    def post(self, alertmanager: Alertmanager, labels: dict[str, str], ends_at: str) -> None:
+        alert = {'labels': labels, 'startsAt': '2000-01-01T00:00:00Z', 'endsAt': ends_at}
+        answer = requests.post(f'{alertmanager.url}/api/v2/alerts', json=[alert], timeout=20)
+        assert answer.status_code == 200, answer.text
+
+
+class TestSnmpd:
+    @pytest.mark.parametrize('host', ['127.0.0.1', '::1'])
+    def test_communities_and_users_of_each_level_are_told(
+        self, snmpd: Snmpd, tmp_path: Path, host: str
+    ) -> None:
+        if host not in snmpd.hosts:
+            pytest.skip(f'this machine has no {host}')
+        location = get(snmpd.port, SYS_LOCATION, tmp_path, host=host, community='public')
+        assert location == snmpd.directory.name
+        for user in snmpd.users:
+            assert get(snmpd.port, SYS_LOCATION, tmp_path, host=host, user=user) == location
+
+    def test_strangers_are_told_nothing(self, snmpd: Snmpd, tmp_path: Path) -> None:
+        with pytest.raises(EngineError, match='Timeout'):
+            get(snmpd.port, SYS_LOCATION, tmp_path, community='wrong', timeout_seconds=0.3)
+        _, signed, _ = snmpd.users
+        forger = signed._replace(auth=('SHA', 'another-phrase'))
+        with pytest.raises(EngineError, match='Authentication failure'):
+            get(snmpd.port, SYS_LOCATION, tmp_path, user=forger)
+
+
+PROTOCOLS = [
+    *((name, None) for name in ('MD5', 'SHA', 'SHA-224', 'SHA-256', 'SHA-384', 'SHA-512')),
+    *(('SHA', name) for name in ('DES', 'AES', 'AES-192', 'AES-256', 'AES-192-C', 'AES-256-C')),
+]
+
+
+class TestSnmptrapd:
+    """And the commands that send to it."""
+
+    def variable(self, text: str) -> Variable:
+        return Variable('1.3.6.1.4.1.32473.1.8.0', 's', text)
+
+    def logged(self, snmptrapd: Snmptrapd, text: str) -> str:
+        """The line with the variables of the one trap that has the text."""
+        assert wait_until(lambda: any(text in line for line in snmptrapd.traps()), 20)
+        [line] = (line for line in snmptrapd.traps() if text in line)
+        return line
+
+    @pytest.mark.parametrize('version', ['1', '2c'])
+    def test_a_trap_is_logged_with_the_address_it_came_from(
+        self, snmptrapd: Snmptrapd, version: str
+    ) -> None:
+        text = f'fan {version}'
+        sent = send_trap(
+            snmptrapd.port, version=version, source='127.0.9.9', variables=[self.variable(text)]
+        )
+        assert (sent.returncode, sent.stderr) == (0, '')
+        assert (TRAP_OID in self.logged(snmptrapd, text)) == (version == '2c')
+        assert '[127.0.9.9]:' in snmptrapd.log.read_text()
+
+    def test_an_inform_fails_unless_it_is_answered(self, snmptrapd: Snmptrapd) -> None:
+        sent = send_trap(snmptrapd.port, inform=True, variables=[self.variable('answered')])
+        assert sent.returncode == 0
+        self.logged(snmptrapd, 'answered')
+        refused = send_trap(
+            snmptrapd.port, inform=True, community='wrong', timeout_seconds=0.3
+        )
+        assert (refused.returncode, 'Timeout' in refused.stderr) == (1, True)
+
+    def test_traps_and_informs_of_users_with_every_protocol(self) -> None:
+        require(Snmptrapd)
+        engine_id = '80007ed9017f000909'
+        users = [
+            User(
+                f'{auth}/{privacy}',
+                (auth, 'signing-phrase'),
+                (privacy, 'sealing-phrase') if privacy else None,
+            )
+            for auth, privacy in PROTOCOLS
+        ]
+        with Snmptrapd(users=[User('plain'), *users], engine_ids=[engine_id]) as snmptrapd:
+            for user in snmptrapd.users:
+                trap, inform = (self.variable(f'{user.user} {kind}.') for kind in ('trap', 'inform'))
+                send_trap(
+                    snmptrapd.port,
+                    version='3',
+                    engine_id=engine_id,
+                    variables=[trap],
+                    **user._asdict(),
+                )
+                sent = send_trap(
+                    snmptrapd.port, version='3', inform=True, variables=[inform], **user._asdict()
+                )
+                assert sent.returncode == 0, sent.stderr
+                self.logged(snmptrapd, trap.value)
+                self.logged(snmptrapd, inform.value)
+            send_trap(
+                snmptrapd.port,
+                version='3',
+                engine_id='80007ed9017f000a0a',
+                variables=[self.variable('of another engine')],
+                **user._asdict(),
+            )
+            snmptrapd.check()  # what was sent before has been seen
+            assert not [line for line in snmptrapd.traps() if 'of another engine' in line]
+
+    @pytest.mark.parametrize('user', [None, *USERS], ids=lambda user: user.user if user else 'v2c')
+    def test_the_traps_of_the_generator_are_believed(self, user: User | None) -> None:
+        require(Snmptrapd)
+        traffic = Traffic(0, sources=3, user=user)
+        with Snmptrapd(engine_ids=traffic.engine_ids) as snmptrapd:
+            with Generator(dataclasses.replace(traffic, port=snmptrapd.port)) as generator:
+                generator.burst(4)
+                generator.paced(200, seconds=0.02)
+            assert wait_until(lambda: len(snmptrapd.traps()) >= 8, 20)
+            number = re.compile(r'32473\.1\.6\.0 = STRING: "0*(\d+)"')
+            numbers = number.findall('\n'.join(snmptrapd.traps()))
+            assert sorted(numbers) == [str(number) for number in range(8)]
+            assert all(f'[{one}]:' in snmptrapd.log.read_text() for one in traffic.addresses)
+
+    def test_its_own_check_is_not_among_the_traps(self, snmptrapd: Snmptrapd) -> None:
+        before = len(snmptrapd.traps())
+        snmptrapd.check()
+        assert len(snmptrapd.traps()) == before
 
 
 def test_ctrl_c_at_the_start_leaves_nothing(kind: type[Engine]) -> None:

@@ -12,11 +12,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import sqlalchemy as sa
 import webob
 from paste import deploy
 
 from delfin import exception
+from delfin.api import openapi
 from delfin.api.backend import BACKEND, Backend
 from delfin.coerce import RowReader
 from delfin.common.masking import Masker
@@ -173,6 +175,27 @@ class Tasks:
         self.register: Callable[[str, dict[str, Any]], None] = lambda storage_id, access: None
         self.ping_error: Exception | None = None
         self.drivers: list[dict[str, Any]] = []
+        self.live_alerts: list[dict[str, Any]] = []
+        self.asked: list[tuple[Any, ...]] = []      # calls about alerts, with their arguments
+        self.refuse: Exception | None = None        # what they raise
+        self.clear: Callable[[str, str], None] = lambda storage_id, sequence_number: None
+
+    def list_alerts(self, context: Any, storage_id: str, begin_time: int | None,
+                    end_time: int | None) -> list[dict[str, Any]]:
+        self._ask('list', storage_id, begin_time, end_time)
+        return self.live_alerts
+
+    def clear_alert(self, context: Any, storage_id: str, sequence_number: str) -> None:
+        self._ask('clear', storage_id, sequence_number)
+        self.clear(storage_id, sequence_number)
+
+    def push_trap_config(self, context: Any, storage_id: str, host: str, port: int, *, remove: bool = False) -> None:
+        self._ask('remove' if remove else 'push', storage_id, host, port)
+
+    def _ask(self, *call: Any) -> None:
+        self.asked.append(call)
+        if self.refuse:
+            raise self.refuse
 
     def register_storage(self, context: Any, storage_id: str, access: dict[str, Any], deadline: str) -> None:
         self.contexts.append(context)
@@ -188,6 +211,16 @@ class Tasks:
         return self.drivers
 
     def look_for_work(self, context: Any) -> None:
+        self.rings += 1
+
+
+class Alerts:
+    """In place of the alert services: counts how often they were told of changed sources."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+
+    def sources_changed(self, context: Any) -> None:
         self.rings += 1
 
 
@@ -207,12 +240,24 @@ class Answer:
         return self.body['error_code']
 
 
+def as_documented(answer: Answer, operation: str) -> bool:
+    """Whether an answer fits what the OpenAPI document says of `operation`, such as 'GET /v1/alerts'."""
+    method, path = operation.split()
+    document = json.loads(json.dumps(openapi.document()))
+    described = document['paths'][path][method.lower()]['responses'][str(answer.status)]
+    if not answer.raw:
+        return 'content' not in described
+    schema = described['content']['application/json']['schema']
+    return jsonschema_rs.Draft202012Validator(
+        {**schema, 'components': document['components']}, validate_formats=True).validate(answer.body) is None
+
+
 class Rest:
     """A client of the whole pipeline, as etc/delfin/api-paste.ini has it."""
 
     def __init__(self, conf: Any, database: Database, keyring: Any) -> None:
-        self.tasks, self.database, self.conf = Tasks(), database, conf
-        self.backend = Backend(conf, database, Schema(database), keyring, self.tasks)
+        self.tasks, self.alerts, self.database, self.conf = Tasks(), Alerts(), database, conf
+        self.backend = Backend(conf, database, Schema(database), keyring, self.tasks, self.alerts)
         self.app = deploy.loadapp(f'config:{PASTE_FILE}', name='delfin')
 
     def __call__(self, method: str, path: str, body: Any = None, *, environ: Mapping[str, Any] | None = None,

@@ -12,8 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from delfin import exception
 from delfin.db import runs, storages
+from delfin.keyring import Keyring
 from delfin.kinds import KINDS
 from delfin.task_manager import worker as worker_module
+from delfin.task_manager.alerting import Alerting
 from delfin.task_manager.sync.inventory import Inventory
 from delfin.task_manager.worker import Worker
 from tests.unit.support import ScriptedDoor, add_rows, add_storage, give, take_run, until
@@ -65,6 +67,7 @@ class Site:
         self.door = Door()
         self.workers = []
         conf.set_override('interval_seconds', 0, 'sync')
+        conf.set_override('sync_interval_seconds', 0, 'alerts')
         conf.set_override('poll_interval_seconds', 1, 'sync')
         conf.set_override('confirm_delay_seconds', 1, 'sync')
 
@@ -74,7 +77,8 @@ class Site:
         return storage_id
 
     def start(self):
-        worker = Worker(self.conf, self.database, self.door, Inventory(self.database, self.door, self.masker))
+        worker = Worker(self.conf, self.database, self.door, Inventory(self.database, self.door, self.masker),
+                        Alerting(self.database, self.door, Keyring(self.conf.secrets.key_file), self.masker))
         self.workers.append(worker)
         worker.start()
         return worker

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import fastjsonschema
 
 from delfin import exception
+from delfin.api.schemas.check import checked, integers
 from delfin.common.constants import ACCESS_TYPE
 from delfin.db.storages import SETTINGS
 from delfin.kinds import KINDS
@@ -125,7 +125,7 @@ def registration(body: Any) -> dict[str, Any]:
     body = normal_form(body)
     if isinstance(body, dict) and not any(name in body for name in ACCESS_TYPE):
         raise exception.InvalidInput(f'At least one of {", ".join(ACCESS_TYPE)} is required.')
-    return _checked(_validate, body)
+    return checked(_validate, body)
 
 
 def access_update(body: Any) -> dict[str, Any]:
@@ -138,31 +138,21 @@ def access_update(body: Any) -> dict[str, Any]:
                 forgotten[name] = {field: None for field, value in body[name].items()
                                    if value is None and field in REGISTER['properties'][name]['properties']}
                 body[name] = {field: value for field, value in body[name].items() if field not in forgotten[name]}
-    given = _checked(_validate_access, body)
+    given = checked(_validate_access, body)
     return {**given, **{name: {**given[name], **fields} for name, fields in forgotten.items()}}
 
 
 def labels(body: Any) -> dict[str, Any]:
     """The body of `PUT /v1/storages/{id}` by our column names; empty texts mean none."""
-    given = _checked(_validate_labels, body)
-    if isinstance(given.get('sync_interval_seconds'), float):       # 60.0 is an integer to JSON Schema
-        given['sync_interval_seconds'] = int(given['sync_interval_seconds'])
+    given = integers(checked(_validate_labels, body))
     return {_LABEL_NAMES.get(name, name): value if name in SETTINGS else value or None
             for name, value in given.items()}
 
 
 def sync_request(body: Any) -> tuple[list[str], bool]:
     """The body of `POST /v1/storages/{id}/sync`: kinds (none: all), and whether to believe the array at once."""
-    given = _checked(_validate_sync, {} if body is None else body)
+    given = checked(_validate_sync, {} if body is None else body)
     return given.get('kinds', []), given.get('force', False)
-
-
-def _checked(validate: Callable[[Any], Any], body: Any) -> dict[str, Any]:
-    try:
-        validate(body)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise exception.InvalidInput(_explain(error)) from None
-    return dict(body)
 
 
 def normal_form(body: Any, *, with_driver: bool = True) -> Any:
@@ -187,24 +177,3 @@ def normal_form(body: Any, *, with_driver: bool = True) -> Any:
             section['port'] = int(port)
         body[name] = section
     return body
-
-
-def _explain(error: fastjsonschema.JsonSchemaValueException) -> str:
-    """The library's sentence without the value, which may be a password."""
-    path = '.'.join(str(part) for part in error.path[1:]) or 'the body'
-    rule, limit = error.rule, error.rule_definition
-    if rule == 'required':
-        missing = [name for name in limit if not isinstance(error.value, dict) or name not in error.value]
-        return f'{path}: {", ".join(missing)} is required.'
-    if rule == 'additionalProperties':
-        known = set(error.definition.get('properties', {}))
-        unknown = sorted(str(name)[:64] for name in error.value if name not in known) if known else []
-        return f'{path}: unknown field {", ".join(unknown)}; known are {", ".join(sorted(known))}.' if known else (
-            f'{path}: a field name may hold letters, digits, blank and - _ : . only.')
-    sentences = {
-        'type': f'must be of type {limit}', 'enum': f'must be one of {limit}', 'minimum': f'must be at least {limit}',
-        'maximum': f'must be at most {limit}', 'minLength': f'must have at least {limit} characters',
-        'maxLength': f'must have at most {limit} characters', 'pattern': f'must match {limit}',
-        'maxProperties': f'must have at most {limit} fields',
-    }
-    return f'{path} {sentences.get(str(rule), "is not valid")}.'

@@ -13,7 +13,7 @@ from delfin import access, exception
 from delfin.api import listing, wsgi
 from delfin.api.backend import Backend
 from delfin.api.schemas import storages as schemas
-from delfin.db import engine, runs, storages
+from delfin.db import alerts, engine, runs, storages
 from delfin.kinds import STORAGE_COLUMNS, STORAGE_LABELS, Column
 
 # The task service must store a registration so much earlier than the API gives up.
@@ -91,6 +91,8 @@ class StorageController:
         listing.no_more(request.query())
         values = schemas.labels(request.json())
         with request.backend.database.write() as connection:
+            if 'maintenance' in values:     # first: whoever changes alerts locks them before the storage's row
+                alerts.set_muted(connection, id, values['maintenance'])
             if values:
                 storages.set_labels(connection, id, values)
             row = storages.get(connection, id)

@@ -253,6 +253,7 @@ failed_traps = sa.Table(
     sa.Column('variables', types.json(), nullable=False),
     sa.Column('error', sa.Text(), nullable=False),
     sa.Column('node', types.text()),
+    sqlite_autoincrement=True,      # numbers never come back
     **types.MARIADB_TABLE,
 )
 
@@ -275,6 +276,7 @@ export_queue = sa.Table(
     sa.Column('created_at', types.UtcDateTime(), nullable=False),
     sa.Column('event', types.json(), nullable=False),
     sa.Index('ix_export_queue_exporter', 'exporter', 'id'),
+    sqlite_autoincrement=True,      # numbers never come back
     **types.MARIADB_TABLE,
 )
 

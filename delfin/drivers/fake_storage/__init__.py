@@ -155,7 +155,8 @@ class FakeStorageDriver(driver.StorageDriver):
     @call
     def remove_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
         """Forget a receiver, if it is known."""
-        self._trap_receivers = tuple(known for known in self._trap_receivers if known != trap_config)
+        where = trap_config['host'], trap_config['port']        # secrets are encoded anew each time
+        self._trap_receivers = tuple(known for known in self._trap_receivers if (known['host'], known['port']) != where)
 
     @staticmethod
     def parse_alert(context: Any, alert: Mapping[str, str]) -> Row | None:

@@ -117,6 +117,27 @@ class Disk:
     multipath: Device | None
 
     @property
+    def status(self) -> str | None:
+        """One of `DiskStatus` from the states of its paths; None for a state we never heard of."""
+        return _status(self.paths)
+
+    @property
+    def lost_paths(self) -> list[str]:
+        """Kernel names of the paths that do not work."""
+        return [path.kname for path in self.paths if _STATUS.get(path.state) == DiskStatus.OFFLINE]
+
+    @property
+    def can_tell_health(self) -> bool:
+        """Whether there may be a disk behind it that can be asked for its health, and no array or hypervisor."""
+        return _physical_type(self.paths[0]) not in (DiskPhysicalType.VMDISK, DiskPhysicalType.LUN,
+                                                     DiskPhysicalType.FLASH)
+
+    @property
+    def path_that_works(self) -> Device:
+        """The path to ask: the first one that works, if any does."""
+        return next((path for path in self.paths if _STATUS.get(path.state) == DiskStatus.NORMAL), self.paths[0])
+
+    @property
     def top(self) -> Device:
         """The device that is used: the multipath device if there is one."""
         return self.multipath or self.paths[0]
@@ -226,7 +247,7 @@ def _disk_row(disk: Disk, files: Mapping[str, str], links: Mapping[str, str], po
     pool = pool_of_member.get(member.kname) or pool_of_member.get(top.kname)
     return row(
         native_disk_id=disk.native_id, name=top.name, physical_type=_physical_type(first),
-        logical_type=_logical_type(member, pool, spares), status=_status(disk.paths),
+        logical_type=_logical_type(member, pool, spares), status=disk.status,
         location=first.hctl or _pci_address(links.get(f'/sys/block/{first.kname}')),
         native_disk_group_id=pool, serial_number=first.serial, manufacturer=_manufacturer(first), model=first.model,
         firmware=text(files.get(f'/sys/block/{first.kname}/device/firmware_rev')) or first.revision,

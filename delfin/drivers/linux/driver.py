@@ -13,17 +13,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from delfin import exception
 from delfin.drivers.driver import Row, StorageDriver
-from delfin.drivers.linux import access, block, btrfs, host, lvm, mounts, network, shares
-from delfin.drivers.linux.block import Tree
+from delfin.drivers.linux import access, alerts, block, btrfs, host, lvm, md, mounts, network, shares, smart, traps
+from delfin.drivers.linux.block import Disk, Tree
 from delfin.drivers.linux.mounts import Mount
 from delfin.drivers.linux.pools import FILES as POOL_FILES
 from delfin.drivers.linux.pools import Pools
 from delfin.drivers.linux.runner import ToolMissing
+from delfin.drivers.linux.smart import Health
 
 T = TypeVar('T')
 
 _ACCESS_SECTIONS = ('ssh', 'cli')
+_OPTIONS_SECTION = 'extra_attributes'
 _FINDMNT_FOUND_NOTHING = 1
 
 
@@ -34,15 +37,23 @@ class LinuxHostDriver(StorageDriver):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._thresholds = alerts.Thresholds.of(kwargs.get(_OPTIONS_SECTION))
         self._runner = access.open_runner(kwargs)
+
+    @classmethod
+    def get_driver_options(cls) -> Mapping[str, Mapping[str, Any]]:
+        """From which use on filesystems have alerts."""
+        return alerts.OPTIONS
 
     # --- session ---
 
     def reset_connection(self, context: Any, **kwargs: Any) -> None:
         """Drop the session; with new access information, the next command uses that."""
+        options = kwargs.get(_OPTIONS_SECTION)
+        thresholds = alerts.Thresholds.of(options) if options is not None else self._thresholds
         runner = access.open_runner(kwargs) if any(kwargs.get(name) for name in _ACCESS_SECTIONS) else self._runner
         self._runner.close()
-        self._runner = runner
+        self._runner, self._thresholds = runner, thresholds
 
     def delete_storage(self, context: Any) -> None:
         """Log out."""
@@ -101,12 +112,8 @@ class LinuxHostDriver(StorageDriver):
         tree = _if_installed(self._tree) or Tree(())
         files = self._runner.read_files(*POOL_FILES, *mounts.ERROR_FILES)
         errors = mounts.recorded_errors(files)
-
-        def errors_of(mount: Mount) -> int:
-            device = tree.by_number.get(mount.number)
-            return errors.get(device.kname if device is not None else mount.source.rpartition('/')[2], 0)
-
-        return mounts.filesystem_rows(found, Pools(files, tree).of_mount, errors_of)
+        return mounts.filesystem_rows(found, Pools(files, tree).of_mount,
+                                      lambda mount: errors.get(mounts.kernel_name(mount, tree), 0))
 
     def list_shares(self, context: Any) -> list[Row]:
         """NFS exports and Samba shares."""
@@ -123,11 +130,11 @@ class LinuxHostDriver(StorageDriver):
     def list_ports(self, context: Any) -> list[Row]:
         """Network ports: physical ones, and the bonds, VLANs and bridges over them."""
         with _needed_for('list_ports'):
-            interfaces = network.parse(self._runner.run(network.COMMAND).require())
+            interfaces = self._interfaces()
         files = self._runner.read_files(*network.FILES, *host.IDENTITY_FILES)
         return network.port_rows(interfaces, files, parent=host.serial_number(files))
 
-    # --- alerts (to come) ---
+    # --- alerts ---
 
     def add_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
         """Nothing to do: a Linux host sends no traps by itself."""
@@ -135,13 +142,41 @@ class LinuxHostDriver(StorageDriver):
     def remove_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
         """Nothing to do."""
 
+    @staticmethod
+    def parse_alert(context: Any, alert: Mapping[str, str]) -> Row | None:
+        """linkDown and linkUp of the host's SNMP agent, should it have one; other traps are dropped."""
+        return traps.parse(alert)
+
     def list_alerts(self, context: Any, query_para: Mapping[str, Any] | None = None) -> list[Row]:
-        """Not implemented yet."""
-        raise NotImplementedError('Driver API list_alerts() is not Implemented')
+        """All that is wrong now with arrays, disks, filesystems and ports. What only a tool that is not installed could
+        tell, or only root, is left out; a tool that fails is an error, because what is absent is taken for repaired.
+        """
+        tree = _if_installed(self._tree) or Tree(())
+        files = self._runner.read_files(*md.FILES, *mounts.ERROR_FILES, *mounts.ERROR_TIME_FILES, *network.FILES)
+        arrays = md.arrays(files) or []
+        found = [*alerts.array_alerts(arrays, files, md.native_ids(arrays, files, tree)),
+                 *self._disk_alerts(block.disks(tree)), *self._filesystem_alerts(tree, files),
+                 *alerts.port_alerts(network.down_ports(_if_installed(self._interfaces) or [], files))]
+        return [alert for alert in found if alerts.in_window(alert, query_para)]
 
     def clear_alert(self, context: Any, sequence_number: str) -> None:
-        """Not implemented yet."""
-        raise NotImplementedError('Driver API clear_alert() is not Implemented')
+        """Not possible."""
+        raise NotImplementedError('clear_alert: a Linux host keeps no alerts that could be cleared there. Repair the '
+                                  'cause, and the next alert sync clears the alert.')
+
+    def _disk_alerts(self, disks: list[Disk]) -> list[Row]:
+        devices = [disk.path_that_works.path for disk in disks if disk.can_tell_health]
+        health = _if_installed(lambda: self._health(devices)) if devices else None
+        return alerts.disk_alerts(disks, health or {})
+
+    def _filesystem_alerts(self, tree: Tree, files: Mapping[str, str]) -> list[Row]:
+        found = mounts.filesystems(_if_installed(self._mounts) or [])
+        inodes = _if_installed(lambda: self._inodes([mount.target for mount in found.values()])) if found else None
+        knames = {native_id: mounts.kernel_name(mount, tree) for native_id, mount in found.items()}
+        errors, times = mounts.recorded_errors(files), mounts.error_times(files)
+        return alerts.filesystem_alerts(
+            found, inodes or {}, {native_id: errors.get(kname, 0) for native_id, kname in knames.items()},
+            {native_id: times[kname] for native_id, kname in knames.items() if kname in times}, self._thresholds)
 
     # --- facts ---
 
@@ -152,6 +187,19 @@ class LinuxHostDriver(StorageDriver):
         found = self._runner.run(mounts.COMMAND)
         nothing = found.status == _FINDMNT_FOUND_NOTHING and not found.stderr
         return [] if nothing else mounts.parse(found.require())
+
+    def _inodes(self, targets: list[str]) -> dict[str, tuple[int, int]]:
+        return mounts.inodes(self._runner.run([*mounts.INODES_COMMAND, *targets]))
+
+    def _interfaces(self) -> list[dict[str, Any]]:
+        return network.parse(self._runner.run(network.COMMAND).require())
+
+    def _health(self, devices: list[str]) -> dict[str, Health]:
+        try:
+            return smart.parse(self._runner.run(smart.command(devices), smart.TIMEOUT_SECONDS))
+        except exception.StorageBackendException as error:      # names the shell that runs smartctl
+            raise exception.StorageBackendException(
+                f'asking {len(devices)} disks with smartctl: {error.error_args[0]}') from error
 
     def _pools(self, tree: Tree) -> Pools:
         return Pools(self._runner.read_files(*POOL_FILES), tree)
@@ -191,7 +239,7 @@ class LinuxHostDriver(StorageDriver):
 
     def _default_address(self) -> str | None:
         routes = self._runner.run(network.ROUTE_COMMAND).require()
-        return network.default_address(routes, network.parse(self._runner.run(network.COMMAND).require()))
+        return network.default_address(routes, self._interfaces())
 
 
 def _is_routable(address: str) -> bool:

@@ -26,7 +26,7 @@ _NO_UUID = '0' * 32
 _ARRAY = re.compile(r'(?P<name>\S+) : (?P<state>active|inactive|broken)(?P<rest>.*)')
 _READ_ONLY = re.compile(r' \((auto-)?read-only\)')
 _MEMBER = re.compile(r'(?P<device>[^\s\[\]]+)\[(?P<role>\d+)\](?P<flags>(\([A-Z]\))*)')
-_COUNTS = re.compile(r'\[(?P<wanted>\d+)/(?P<working>\d+)\] \[[U_]+\]')
+_COUNTS = re.compile(r'\[(?P<wanted>\d+)/(?P<working>\d+)\] \[(?P<slots>[U_]+)\]')
 _PROGRESS = re.compile(r'(?P<action>recovery|resync|reshape|check|repair) *= *(?P<percent>[\d.]+)%')
 _PENDING = re.compile(r'(?P<action>recovery|resync|reshape|check|repair) *= *?(PENDING|DELAYED|REMOTE)')
 
@@ -60,7 +60,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """One array of /proc/mdstat. `wanted` and `working` count devices; None for levels without redundancy."""
+    """One array of /proc/mdstat. `wanted` and `working` count devices, `slots` has a U for each that works and a _ for
+    each that does not; None for levels without redundancy.
+    """
 
     name: str
     state: str
@@ -70,6 +72,7 @@ class Array:
     metadata: str | None = None
     wanted: int | None = None
     working: int | None = None
+    slots: str | None = None
     action: str | None = None
     percent: float | None = None
 
@@ -110,6 +113,7 @@ def _parse_array(lines: list[str]) -> Array:
         name=head['name'], state=head['state'], level=level, read_only=bool(_READ_ONLY.search(head['rest'])),
         members=members, metadata=metadata[1] if metadata else None,
         wanted=int(counts['wanted']) if counts else None, working=int(counts['working']) if counts else None,
+        slots=counts['slots'] if counts else None,
         action=progress['action'] if progress else pending['action'] if pending else None,
         percent=number(progress['percent']) if progress else None)
 
@@ -148,10 +152,10 @@ def pool_rows(found: Iterable[Array], files: Mapping[str, str], ids: Mapping[str
 
 def _pool_row(array: Array, files: Mapping[str, str], native_id: str) -> Row:
     sectors = integer(files.get(f'/sys/block/{array.name}/size'))
-    state = _attribute(files, array, 'array_state') or array.state
+    state = state_of(array, files)
     return row(
         native_storage_pool_id=native_id, name=array.name, description=array.level or _attribute(files, array, 'level'),
-        storage_type=StorageType.BLOCK, status=_status(array, state, integer(_attribute(files, array, 'degraded'))),
+        storage_type=StorageType.BLOCK, status=_status(state, lacking(array, files)),
         # An array that does not run has the size 0, which is not its size.
         total_capacity=sectors * _SECTOR_BYTES if sectors else None,
         extra=extra(kind='md', level=array.level or _attribute(files, array, 'level'), state=state,
@@ -161,13 +165,38 @@ def _pool_row(array: Array, files: Mapping[str, str], native_id: str) -> Row:
                     action=array.action, action_percent=array.percent, read_only=array.read_only or None))
 
 
-def _status(array: Array, state: str, degraded: int | None) -> str:
+def _status(state: str, devices_lacking: int) -> str:
     """Degraded if the running array lacks devices; one that is being rebuilt still does."""
     status = _STATUS.get(state, StoragePoolStatus.UNKNOWN)
-    lacking = degraded
-    if lacking is None and array.wanted is not None and array.working is not None:
-        lacking = array.wanted - array.working
-    return StoragePoolStatus.DEGRADED if status == StoragePoolStatus.NORMAL and lacking else status
+    return StoragePoolStatus.DEGRADED if status == StoragePoolStatus.NORMAL and devices_lacking else status
+
+
+def state_of(array: Array, files: Mapping[str, str]) -> str:
+    """The kernel's word for the state: `clean`, `active`, `inactive`, `broken` …"""
+    return _attribute(files, array, 'array_state') or array.state
+
+
+def lacking(array: Array, files: Mapping[str, str]) -> int:
+    """How many devices an array lacks to be whole."""
+    degraded = integer(_attribute(files, array, 'degraded'))
+    if degraded is None and array.wanted is not None and array.working is not None:
+        return array.wanted - array.working
+    return degraded or 0
+
+
+def redundancy(array: Array) -> int | None:
+    """How many devices an array can lose in any case and still have all data; None if the level does not tell."""
+    match array.level:
+        case 'raid1' | 'multipath':
+            return array.wanted - 1 if array.wanted else None
+        case 'raid4' | 'raid5':
+            return 1
+        case 'raid6':
+            return 2
+        case 'raid0' | 'linear':
+            return 0
+        case _:     # raid10 can lose one; which second one depends on the layout
+            return None
 
 
 def _attribute(files: Mapping[str, str], array: Array, name: str) -> str | None:

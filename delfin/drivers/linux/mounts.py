@@ -16,6 +16,8 @@ from typing import Any
 from delfin import exception
 from delfin.common.constants import FilesystemStatus
 from delfin.drivers.driver import Row
+from delfin.drivers.linux.block import Tree
+from delfin.drivers.linux.runner import Completed
 from delfin.drivers.linux.text import entries, extra, integer, json_of, row, text, unescape_octal
 
 # Writable filesystems on block devices. Not here: pseudo filesystems, tmpfs, overlay, network filesystems, squashfs and
@@ -28,6 +30,12 @@ COMMAND = ('findmnt', '--json', '--bytes', '--list', '--types', ','.join(LOCAL_T
 
 MOUNTINFO = '/proc/self/mountinfo'
 ERROR_FILES = ('/sys/fs/ext4/*/errors_count',)      # also of ext2 and ext3, which the same driver mounts
+ERROR_TIME_FILES = ('/sys/fs/ext4/*/first_error_time',)
+# `findmnt` tells inodes since util-linux 2.41 only. stat(1) goes on after a file that it cannot read.
+INODES_COMMAND = ('stat', '--file-system', r'--printf=%n\0%c\0%d\0', '--')
+_STAT_FAILED_SOMEWHERE = 1
+# What stat says of a mount point that we may not enter, or that was unmounted meanwhile.
+_NOT_TOLD = ('Permission denied', 'No such file or directory')
 _SUBVOLUME = re.compile(r'(?:^|,)subvol=([^,]*)')
 # What a filesystem that met an error shows although nobody mounted it read-only.
 _EMERGENCY_OPTIONS = ('emergency_ro', 'shutdown')
@@ -130,15 +138,45 @@ def status(mount: Mount, errors: int = 0) -> str:
     ext4's `errors=remount-ro` set the filesystem's only. Newer kernels, and stable ones since 2025 (seen with 6.1.192),
     leave ext4's flag alone: 6.15 shows `emergency_ro`, others show nothing but the recorded errors.
     """
-    itself = 'ro' in mount.fs_options and 'ro' not in mount.vfs_options
-    failed = itself or errors > 0 or any(option in mount.fs_options for option in _EMERGENCY_OPTIONS)
-    return FilesystemStatus.FAULTY if failed else FilesystemStatus.NORMAL
+    return FilesystemStatus.FAULTY if made_itself_read_only(mount) or errors > 0 else FilesystemStatus.NORMAL
+
+
+def made_itself_read_only(mount: Mount) -> bool:
+    """Whether the filesystem stopped writing by itself."""
+    return ('ro' in mount.fs_options and 'ro' not in mount.vfs_options
+            or any(option in mount.fs_options for option in _EMERGENCY_OPTIONS))
+
+
+def kernel_name(mount: Mount, tree: Tree) -> str:
+    """Kernel name of the device that the filesystem is on."""
+    device = tree.by_number.get(mount.number)
+    return device.kname if device is not None else mount.source.rpartition('/')[2]
 
 
 def recorded_errors(files: Mapping[str, str]) -> dict[str, int]:
     """Errors by kernel name of the device, from the contents of `ERROR_FILES`."""
     return {path.split('/')[4]: integer(content) or 0 for path, content in files.items()
             if path.endswith('/errors_count')}
+
+
+def error_times(files: Mapping[str, str]) -> dict[str, int]:
+    """When the first of the recorded errors happened, in epoch ms by the clock of the machine, by kernel name of the
+    device, from the contents of `ERROR_TIME_FILES`.
+    """
+    seconds = {path.split('/')[4]: integer(content) for path, content in files.items()
+               if path.endswith('/first_error_time')}
+    return {kname: second * 1000 for kname, second in seconds.items() if second}
+
+
+def inodes(found: Completed) -> dict[str, tuple[int, int]]:
+    """Numbers of all and of free inodes by mount point, from `INODES_COMMAND` with mount points. Both are 0 where a
+    filesystem (btrfs, vfat) has no fixed number of them.
+    """
+    # 1 is accepted if it complains only of mount points that are closed to us: `findmnt` has no sizes for them either.
+    closed = all(line.endswith(_NOT_TOLD) for line in found.stderr.splitlines())
+    fields = found.require(*[_STAT_FAILED_SOMEWHERE] if found.stderr and closed else []).split('\0')
+    return {target: (int(total), int(free))
+            for target, total, free in zip(fields[0::3], fields[1::3], fields[2::3], strict=False)}
 
 
 def capacities(mounts: Iterable[Mount]) -> tuple[int, int, int] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from delfin.common.constants import PortConnectionStatus, PortHealthStatus, PortLogicalType, PortType
@@ -22,6 +23,7 @@ FILES = ('/sys/class/net/*/speed', '/sys/class/net/*/duplex', '/sys/class/net/*/
 
 _BITS_PER_MEGABIT = 1_000_000       # /sys/class/net/*/speed is in Mbit/s
 
+_WIRELESS = ('wlan', 'wwan')        # of DEVTYPE; their link type is Ethernet's
 _LINK_TYPES = {'ether': PortType.ETH, 'infiniband': PortType.IB}
 # Kinds of virtual devices that carry this machine's own traffic. All others (veth, tun, ifb, dummy, macvlan, tunnels)
 # are plumbing; bridges count if a port of ours is in them, which those of containers and virtual machines lack.
@@ -41,6 +43,21 @@ _CONNECTED = {
     'TESTING': PortConnectionStatus.DISCONNECTED,
 }
 
+# Kinds that keep several ports so that one may fail.
+_GROUPS = ('bond', 'team')
+
+
+@dataclass(frozen=True, slots=True)
+class DownPort:
+    """A port that should have link and has none. `group` is the bond or team that it is a member of; `in_use`: it has
+    addresses, or other interfaces are built on it; `enabled`: it is switched on.
+    """
+
+    name: str
+    group: str | None
+    in_use: bool
+    enabled: bool
+
 
 def parse(output: str) -> list[dict[str, Any]]:
     """The interfaces in the output of `COMMAND`."""
@@ -53,6 +70,43 @@ def port_rows(interfaces: list[dict[str, Any]], files: Mapping[str, str], parent
     kept = _ports(interfaces, files)
     return [_port_row(interface, kept[interface['ifname']], files, parent)
             for interface in interfaces if interface['ifname'] in kept]
+
+
+def down_ports(interfaces: list[dict[str, Any]], files: Mapping[str, str]) -> list[DownPort]:
+    """The physical ports that are switched on and have no carrier, and members of bonds and teams that do not work for
+    whatever reason. Not: wireless ones, which have no cable that could be out.
+    """
+    physical = [interface for interface in interfaces
+                if f'/sys/class/net/{interface["ifname"]}/device/uevent' in files
+                and not _is_wireless(interface, files)]
+    built_on = {interface.get('link') for interface in interfaces}
+    return [
+        DownPort(name=interface['ifname'], group=group, enabled=enabled,
+                 in_use=bool(interface.get('master')) or interface['ifname'] in built_on or _is_addressed(interface))
+        for interface in physical
+        for group, enabled in [(_group(interface), 'UP' in interface.get('flags', ()))]
+        if (enabled or group) and not _works(interface)]
+
+
+def _works(interface: Mapping[str, Any]) -> bool:
+    # LOWER_UP is the carrier. The bond's own view counts, too: it may watch ARP instead of the carrier.
+    flags = interface.get('flags') or ()
+    member = (interface.get('linkinfo') or {}).get('info_slave_data') or {}
+    return 'UP' in flags and 'LOWER_UP' in flags and member.get('mii_status') != 'DOWN'
+
+
+def _group(interface: Mapping[str, Any]) -> str | None:
+    member_of_group = (interface.get('linkinfo') or {}).get('info_slave_kind') in _GROUPS
+    return text(interface.get('master')) if member_of_group else None
+
+
+def _is_addressed(interface: Mapping[str, Any]) -> bool:
+    return any(not _Address(entry).is_link_local for entry in interface.get('addr_info') or () if entry.get('local'))
+
+
+def _is_wireless(interface: Mapping[str, Any], files: Mapping[str, str]) -> bool:
+    properties = _properties(files.get(f'/sys/class/net/{interface["ifname"]}/uevent'))
+    return properties.get('DEVTYPE') in _WIRELESS
 
 
 def _ports(interfaces: list[dict[str, Any]], files: Mapping[str, str]) -> dict[str, str]:
@@ -132,7 +186,7 @@ def _data(interface: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _port_type(interface: Mapping[str, Any], properties: Mapping[str, str]) -> str:
-    if properties.get('DEVTYPE') in ('wlan', 'wwan'):       # their link type is Ethernet's
+    if properties.get('DEVTYPE') in _WIRELESS:
         return PortType.OTHER
     return _LINK_TYPES.get(str(interface.get('link_type')), PortType.OTHER)
 

@@ -21,13 +21,15 @@ class RecordedMachine(Runner):
         recording = json.loads((DATA / f'{name}.json').read_text('utf-8'))
         self.files: dict[str, str] = recording['files']
         self.asked: list[str] = []
+        self.commands: list[Sequence[str]] = []
         self.tools = {
             tool: Completed(tool, '\n'.join(entry['stdout']), '\n'.join(entry['stderr']), entry['status'])
             for tool, entry in recording['commands'].items() if entry['status'] != 127}
 
     def run(self, argv: Sequence[str], timeout: float = COMMAND_TIMEOUT_SECONDS) -> Completed:
-        tool = 'ip route' if 'route' in argv else argv[0]
+        tool = 'ip route' if 'route' in argv else 'smartctl' if _asks_for_health(argv) else argv[0]
         self.asked.append(tool)
+        self.commands.append(argv)
         if tool not in self.tools:
             raise ToolMissing(argv[0])
         return self.tools[tool]
@@ -52,9 +54,13 @@ class RecordedMachine(Runner):
                       if not PurePosixPath(path).match(pattern)}
 
 
-def driver_of(machine: Runner) -> LinuxHostDriver:
+def _asks_for_health(argv: Sequence[str]) -> bool:
+    return argv[0] == 'sh' and 'smartctl' in argv[2]
+
+
+def driver_of(machine: Runner, **options: str) -> LinuxHostDriver:
     """A driver whose commands run on the machine."""
-    driver = LinuxHostDriver(storage_id='1', cli={'host': 'localhost'})
+    driver = LinuxHostDriver(storage_id='1', cli={'host': 'localhost'}, extra_attributes=options)
     driver._runner = machine
     return driver
 

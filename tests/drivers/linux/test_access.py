@@ -127,10 +127,3 @@ def test_wrong_new_access_information_leaves_the_old_in_place() -> None:
     with pytest.raises(exception.InvalidInput):
         linux.reset_connection(None, ssh={'host': 'x'})
     assert isinstance(linux._runner, LocalRunner)
-
-
-def test_alerts_are_yet_to_come() -> None:
-    linux = driver(cli={'host': 'localhost'})
-    for call in (lambda: linux.list_alerts(None), lambda: linux.clear_alert(None, '1')):
-        with pytest.raises(NotImplementedError):
-            call()

@@ -10,6 +10,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,68 @@ def test_a_btrfs_pool_has_the_numbers_of_statvfs(here: LinuxHostDriver, btrfs: P
 
 def test_loop_devices_are_no_disks(here: LinuxHostDriver, btrfs: Path) -> None:
     assert not [row for row in here.list_disks(None) if row['name'].startswith('loop')]
+
+
+# --- an ext4 of our own, for alerts ---
+
+@pytest.fixture
+def ext4(tmp_path: Path) -> Iterator[Path]:
+    """A small ext4 with few inodes, mounted. It goes with its mount: the loop device clears itself."""
+    require('mkfs.ext4', 'mount')
+    if os.geteuid() != 0:
+        pytest.skip('mounting needs root')
+    image, place = tmp_path / 'image', tmp_path / 'mounted'
+    image.touch()
+    os.truncate(image, 32 * 2**20)
+    place.mkdir()
+    with contextlib.ExitStack() as undo:
+        try:
+            command('mkfs.ext4', '-q', '-N', '64', str(image))
+            command('mount', '-t', 'ext4', '-o', 'loop,errors=continue', str(image), str(place))
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f'this kernel does not permit an ext4 on a loop device: {error.stderr.strip()}')
+        undo.callback(command, 'umount', str(place))
+        yield place
+
+
+def alerts_at(driver: LinuxHostDriver, place: Path) -> list[str]:
+    return [alert['alert_id'] for alert in driver.list_alerts(None) if alert['location'] == str(place)]
+
+
+def test_a_filesystem_that_fills_up_is_raised_until_there_is_room(here: LinuxHostDriver, ext4: Path) -> None:
+    big = ext4 / 'big'
+    with contextlib.suppress(OSError), big.open('wb', buffering=0) as file:
+        while True:
+            file.write(bytes(2**20))
+    assert alerts_at(here, ext4) == ['linux.filesystem.space']
+    big.unlink()
+    assert alerts_at(here, ext4) == []
+
+
+def test_a_filesystem_without_inodes_is_raised_until_files_go(here: LinuxHostDriver, ext4: Path) -> None:
+    with contextlib.suppress(OSError):
+        for number in range(64):
+            (ext4 / str(number)).touch()
+    assert alerts_at(here, ext4) == ['linux.filesystem.inodes']
+    for file in ext4.glob('[0-9]*'):
+        file.unlink()
+    assert alerts_at(here, ext4) == []
+
+
+def test_an_error_the_kernel_found_is_raised_with_its_time(here: LinuxHostDriver, ext4: Path) -> None:
+    device = command('findmnt', '--noheadings', '--output', 'SOURCE', str(ext4)).rpartition('/')[2]
+    before = time.time()
+    Path(f'/sys/fs/ext4/{device}/trigger_fs_error').write_text('test')
+    alert, = (alert for alert in here.list_alerts(None) if alert['location'] == str(ext4))
+    assert alert['alert_id'] == 'linux.filesystem.errors'
+    assert int(before) * 1000 <= alert['occur_time'] <= time.time() * 1000
+
+
+def test_an_unprivileged_collector_sees_the_same_alerts(
+        here: LinuxHostDriver, nobody: pwd.struct_passwd, ext4: Path) -> None:
+    def told(alerts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+        return [(alert['alert_id'], alert['location']) for alert in alerts if alert['resource_type'] != 'disk']
+    device = command('findmnt', '--noheadings', '--output', 'SOURCE', str(ext4)).rpartition('/')[2]
+    Path(f'/sys/fs/ext4/{device}/trigger_fs_error').write_text('test')
+    assert ('linux.filesystem.errors', str(ext4)) in told(as_nobody(nobody, 'list_alerts')) == told(
+        here.list_alerts(None))

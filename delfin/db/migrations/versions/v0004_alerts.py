@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column('variables', types.json(), nullable=False),
         sa.Column('error', sa.Text(), nullable=False),
         sa.Column('node', types.text()),
+        sqlite_autoincrement=True,      # numbers never come back
         **types.MARIADB_TABLE,
     )
     op.create_table(
@@ -72,6 +73,7 @@ def upgrade() -> None:
         sa.Column('exporter', sa.String(64), nullable=False),
         sa.Column('created_at', types.UtcDateTime(), nullable=False),
         sa.Column('event', types.json(), nullable=False),
+        sqlite_autoincrement=True,      # numbers never come back
         **types.MARIADB_TABLE,
     )
     op.create_index('ix_export_queue_exporter', 'export_queue', ['exporter', 'id'])

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP servers that exporters post to. Errors name the server and never what is secret about it.
+
+No proxies and passwords of the environment, no redirects: what is configured is where it goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+import urllib3
+from requests import exceptions
+
+from delfin import exception
+from delfin.common.masking import Masker
+from delfin.common.text import clean
+from delfin.exporter.base_exporter import DeliveryFailed, EventRefused
+from delfin.ssl_utils import Trust, TrustAdapter
+from delfin.version import version_string
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_BYTES = 4096        # of an answer's body; no more is read
+_SHOWN = 200                # of it in an error
+
+_TRY_AGAIN = frozenset({408, 429})
+_FINAL = frozenset({400, 413, 422})     # about what was sent; other 4xx may be about who sent it, and where
+
+
+class Receiver:
+    """One URL. `headers` is asked before each post, since keys in files may change; errors never show their values."""
+
+    def __init__(self, url: str, *, timeout_seconds: float, ca_file: str | None = None,
+                 headers: Callable[[], Mapping[str, str]] = dict) -> None:
+        self._url = url
+        self._headers = headers
+        self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
+        self.name = _place(urlsplit(url))
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.update({'User-Agent': f'delfin/{version_string()}', 'Content-Type': 'application/json'})
+        try:
+            self._session.mount('https://', TrustAdapter(Trust(ca_path=ca_file), self._timeout))
+        except exception.InvalidCAPath as error:
+            raise exception.InvalidConfiguration(error.msg) from None
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post JSON. `DeliveryFailed` unless the answer is 2xx, `EventRefused` if it is 4xx."""
+        try:
+            own = self._headers()
+        except exception.InvalidConfiguration as error:     # a file has gone or changed
+            raise DeliveryFailed(error.msg) from None
+        try:
+            with self._session.post(self._url, data=body, headers={**own, **headers}, timeout=self._timeout,
+                                    allow_redirects=False, stream=True) as answer:
+                if 200 <= answer.status_code < 300:
+                    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):    # delivered, whatever follows
+                        answer.raw.read(_ANSWER_BYTES)      # so that the connection can be used again
+                    return
+                said, status = answer.raw.read(_ANSWER_BYTES), answer.status_code
+        except (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise DeliveryFailed(f'{self.name}: {self._why(error)}') from None
+        raise _failure(status, f'{self.name} answered {status}{self._excerpt(said, own)}')
+
+    def _why(self, error: BaseException) -> str:
+        """Without the texts of the libraries, which quote the URL."""
+        if isinstance(error, exceptions.ConnectTimeout):
+            return f'no connection within {self._timeout[0]:g} s'
+        if isinstance(error, exceptions.Timeout | urllib3.exceptions.TimeoutError):
+            return f'no answer within {self._timeout[1]:g} s'
+        cause = _innermost(error)
+        if isinstance(error, exceptions.SSLError):
+            return f'TLS failed: {getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "?"}'
+        if isinstance(error, exceptions.ChunkedEncodingError):
+            return 'the answer broke off'
+        if isinstance(error, exceptions.ConnectionError | OSError) and isinstance(cause, OSError) and cause.strerror:
+            return f'no connection: {cause.strerror}'
+        return f'no answer ({type(error).__name__})'
+
+    def _excerpt(self, said: bytes, headers: Mapping[str, str]) -> str:
+        """What the receiver says to it, which may quote what it got."""
+        masker = Masker()
+        masker.learn('', [word for value in headers.values() for word in (value, value.rpartition(' ')[2])])
+        text = ' '.join(masker.mask(said.decode('utf-8', 'replace')).split())
+        shown = ''.join(character for character in clean(text) if character.isprintable())
+        return f': {shown[:_SHOWN]}' if shown else ''
+
+
+def _failure(status: int, text: str) -> DeliveryFailed:
+    if 400 <= status < 500 and status not in _TRY_AGAIN:
+        return EventRefused(text, final=status in _FINAL)
+    return DeliveryFailed(text)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The error that the libraries have wrapped, in their arguments or as a cause."""
+    while True:
+        inside = [part for part in (getattr(error, 'reason', None), *error.args, error.__cause__, error.__context__)
+                  if isinstance(part, BaseException)]
+        if not inside:
+            return error
+        error = inside[0]
+
+
+# --- what stands in the configuration ---
+
+def read_url(value: str, option: str) -> SplitResult:
+    """A URL as we take it; `InvalidConfiguration` names the `option`, not the value: it may hold a secret."""
+    try:
+        url = urlsplit(value)
+        usable = url.scheme in ('http', 'https') and bool(url.hostname) and url.port != 0 and not url.fragment
+    except ValueError:
+        usable = False
+    if not usable:
+        raise exception.InvalidConfiguration(f'{option} must be a URL like https://host.example.com:port')
+    if url.username is not None or url.password is not None:
+        raise exception.InvalidConfiguration(f'{option} must not hold a password; there are options for that')
+    return url
+
+
+def read_secret(path: str, option: str) -> str:
+    """A secret in a file, without the line break at its end; `InvalidConfiguration` names the `option`."""
+    try:
+        with Path(path).open('rb') as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(_ANSWER_BYTES).decode('utf-8').rstrip('\r\n')
+    except OSError as error:
+        raise exception.InvalidConfiguration(f'{option}: {error.strerror}: {path}') from None
+    except UnicodeDecodeError:
+        raise exception.InvalidConfiguration(f'{option}: {path} is not UTF-8 text') from None
+    if mode & 0o007:
+        raise exception.InvalidConfiguration(f'{option}: {path} is open to others; run "chmod o= {path}"')
+    if not text or not text.isprintable():
+        raise exception.InvalidConfiguration(f'{option}: {path} must hold one line of text')
+    return text
+
+
+def is_private_way(url: SplitResult) -> bool:
+    """Whether a password may travel to it: by TLS, or without leaving this machine."""
+    host = url.hostname or ''
+    try:
+        return url.scheme == 'https' or host == 'localhost' or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _place(url: SplitResult) -> str:
+    """Scheme, host and port: paths and queries of webhooks are often secrets."""
+    port = f':{url.port}' if url.port else ''
+    host = f'[{url.hostname}]' if ':' in (url.hostname or '') else url.hostname
+    return f'{url.scheme}://{host}{port}'
