@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from delfin import rpc
+from delfin import exception, rpc
 from delfin.context import RequestContext
+
+_LOCAL_SECONDS = 2.0
 
 
 class AlertAPI:
@@ -14,5 +16,15 @@ class AlertAPI:
         self._client = transport.client(rpc.ALERT_TOPIC)
 
     def sources_changed(self, context: RequestContext) -> None:
-        """Doorbell of all alert services: the SNMP configuration in the database has changed."""
-        self._client.ring(context, 'sources_changed')
+        """The SNMP configuration in the database has changed.
+
+        The receiver of this process knows it when this returns, those of others a moment later. Never fails: they also
+        look by themselves.
+        """
+        if self._client.is_local:
+            try:
+                self._client.call(context, 'sources_changed', timeout_seconds=_LOCAL_SECONDS)
+            except exception.ServiceUnavailable:
+                return
+        else:
+            self._client.ring(context, 'sources_changed')

@@ -58,7 +58,7 @@ class AlertManager:
         return {'host': self._host, 'version': version_string()}
 
     def sources_changed(self, context: RequestContext) -> None:
-        """Doorbell: the SNMP configuration in the database has changed."""
+        """The SNMP configuration in the database has changed: the next datagram is judged by the new one."""
         self._on_sources_changed()
 
 
@@ -116,7 +116,10 @@ class AlertService:
             self._reception.receiver.forget_pins()
 
     def _configuration_changed(self) -> None:
-        self.sources.wake()
+        try:
+            self.sources.load()
+        except SQLAlchemyError:
+            self.sources.wake()         # it tells, and tries again
         self._prober.wake()
 
     def _tell_drops(self) -> None:

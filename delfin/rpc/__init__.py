@@ -202,6 +202,11 @@ class Client:
     def _bug(self, what: str) -> exception.DelfinException:
         return exception.DelfinException(message=f'{self._topic} failed: {what}; see its log')
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the servers are in this process."""
+        return self._connection is None
+
     def ring(self, context: RequestContext, method: str, **kwargs: Any) -> None:
         """Wake all servers of the topic; never fails nor waits for a broker, since they also look by themselves."""
         failpoints.hit('doorbell.before')

@@ -580,12 +580,12 @@ class TestTestCommand:
         cases = (([good], '5 passed, 0 failed, 1 skipped', 0), ([good, bad], '5 passed, 1 failed, 1 skipped', 1))
         for results, line, code in cases:
             stream = io.StringIO()
-            assert test_command.report(results, '87', Console(stream)) == code
+            assert test_command.report(results, Console(stream)) == code
             assert stream.getvalue().splitlines()[-1] == line
 
     def test_no_test_at_all_is_no_success(self) -> None:
         nothing = test_command.Result('faults', 1.0, test_command.NO_TESTS_COLLECTED)
-        assert test_command.report([nothing], None, Console(io.StringIO())) == 1
+        assert test_command.report([nothing], Console(io.StringIO())) == 1
 
     def test_every_environment_is_in_tox_ini(self) -> None:
         text = (ROOT / 'tox.ini').read_text()
