@@ -6,13 +6,9 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 from xml.etree import ElementTree
 
 from installer import packages
@@ -22,9 +18,6 @@ from installer.environment import Environment, clean_variables
 from installer.test_environment import prepare
 
 ENVIRONMENTS = ('lint', 'unit', 'functional', 'integration', 'faults')
-# All of them: queues of a stage run at the same time, since they wait for processes more than they compute. What kills
-# and stops processes at moments that matter runs alone.
-STAGES = ((('lint', 'unit', 'functional'), ('integration',)), (('faults',),))
 ON_REQUEST = ('coverage', 'long')       # take longer than a change may wait for
 NO_TESTS_COLLECTED = 5  # pytest's exit code, passed on by tox
 
@@ -75,43 +68,11 @@ def main(arguments: list[str]) -> int:
     checkout.must_be_writable()
     provide_packages(checkout, options.require_engines, console)
     environment = prepare(checkout, console)
-    named = bool(options.environments or options.pytest)
-    stages = [(options.environments or ENVIRONMENTS,)] if named else STAGES
-    results = [result for stage in stages for result in side_by_side(environment, stage, options, console)]
+    results = []
+    for name in options.environments or ENVIRONMENTS:
+        console.say(f'\n== {name}')
+        results.append(run(environment, name, options))
     return report(results, console)
-
-
-def side_by_side(environment: Environment, queues: Sequence[Sequence[str]], options: argparse.Namespace,
-                 console: Console) -> list[Result]:
-    """The environments of each queue one after the other, the queues at the same time.
-
-    The first queue's output is passed through as it comes, that of the others when the first has ended.
-    """
-    first, *others = queues
-    with ThreadPoolExecutor(max_workers=max(1, len(others))) as pool:
-        waiting = [pool.submit(in_the_background, environment, queue, options) for queue in others]
-        results = []
-        for name in first:
-            console.say(f'\n== {name}')
-            results.append(run(environment, name, options))
-        for future in waiting:
-            found, output = future.result()
-            console.say(output)
-            results += found
-    return results
-
-
-def in_the_background(environment: Environment, names: Sequence[str],
-                      options: argparse.Namespace) -> tuple[list[Result], str]:
-    """Results and output of environments that run beside others."""
-    with tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace') as output:
-        results = []
-        for name in names:
-            output.write(f'\n== {name} (beside the others)\n')
-            output.flush()
-            results.append(run(environment, name, options, output))
-        output.seek(0)
-        return results, output.read()
 
 
 def provide_packages(checkout: Checkout, required: bool, console: Console) -> None:
@@ -135,8 +96,8 @@ def provide_packages(checkout: Checkout, required: bool, console: Console) -> No
         console.done(f'the tests that need them are skipped: {problem}', mark='--')
 
 
-def run(environment: Environment, name: str, options: argparse.Namespace, output: TextIO | None = None) -> Result:
-    """One tox environment, its output passed through as it comes, or into a file."""
+def run(environment: Environment, name: str, options: argparse.Namespace) -> Result:
+    """One tox environment, its output passed through as it comes."""
     checkout = environment.checkout
     for old in checkout.results.glob(f'{name}.xml'):
         old.unlink()
@@ -145,8 +106,7 @@ def run(environment: Environment, name: str, options: argparse.Namespace, output
         env['DELFIN_REQUIRE_ENGINES'] = '1'
     tox: list[str | Path] = [environment.bin / 'tox', 'run', '-q', '-c', checkout.root / 'tox.ini', '-e', name, '--']
     begun = time.monotonic()
-    code = subprocess.run([*tox, *options.pytest], stdin=subprocess.DEVNULL, stdout=output,
-                          stderr=None if output is None else subprocess.STDOUT, cwd=checkout.root, env=env).returncode
+    code = subprocess.run([*tox, *options.pytest], stdin=subprocess.DEVNULL, cwd=checkout.root, env=env).returncode
     return counted(name, time.monotonic() - begun, code, checkout.results / f'{name}.xml')
 
 

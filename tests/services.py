@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,9 @@ from typing import Any, Self
 
 import requests
 
+from delfin.db import Database
+from delfin.db.schema import Schema
+from delfin.keyring import new_key, write_key_file
 from tests.checkouts import free_port
 from tests.engines.base import wait_until
 
@@ -146,8 +150,15 @@ class Site:
         self.config.write_text(''.join(
             f'[{section}]\n' + ''.join(f'{name} = {value}\n' for name, value in values.items())
             for section, values in sections.items()))
-        self.manage('key', 'generate')
-        self.manage('db', 'upgrade')
+        if python_path:         # perhaps another Delfin
+            self.manage('key', 'generate')
+            self.manage('db', 'upgrade')
+        else:                   # what the commands do, in a tenth of their time
+            write_key_file(root / 'keys', dict([new_key()]))
+            if database is None:
+                (root / 'delfin.sqlite').write_bytes(_empty_installation())
+            else:
+                _upgrade(database)
 
     def manage(self, *arguments: str) -> str:
         """Run delfin-manage; what it printed."""
@@ -186,6 +197,23 @@ class Site:
         config = self.root / f'{node}.conf'
         config.write_text(f'[DEFAULT]\nhost = {node}\nlog_file = {self.log_of(node)}\n')
         return ['--config-file', str(config)]
+
+
+def _upgrade(url: str) -> None:
+    database = Database(url)
+    try:
+        Schema(database).upgrade()
+    finally:
+        database.close()
+
+
+@functools.cache
+def _empty_installation() -> bytes:
+    """An SQLite database with the tables and nothing in them."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / 'delfin.sqlite'
+        _upgrade(f'sqlite:///{file}')
+        return file.read_bytes()
 
 
 class Process:
