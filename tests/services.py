@@ -279,6 +279,13 @@ class Process:
         """Whether it stands still."""
         return Path(f'/proc/{self.pid}/stat').read_text().rpartition(')')[2].split()[0] == 'T'
 
+    def memory_kb(self) -> int:
+        """What it holds in memory now."""
+        for line in Path(f'/proc/{self.pid}/status').read_text().splitlines():
+            if line.startswith('VmRSS:'):
+                return int(line.split()[1])
+        raise AssertionError('it is gone')
+
     def thaw(self) -> None:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from delfin import exception
 from delfin.common import config
-from delfin.doctor import base, broker, database, fleet, host
+from delfin.doctor import alerting, base, broker, database, fleet, host
 from delfin.doctor.base import Finding, Group, Level
 
 __all__ = ['Finding', 'Level', 'examine']
@@ -20,7 +20,7 @@ GROUPS: Sequence[Group] = (
     ('host', host.CHECKS),
     ('API', host.API_CHECKS),
     ('drivers', host.DRIVER_CHECKS),
-    ('database', (*database.CHECKS, *fleet.CHECKS)),
+    ('database', (*database.CHECKS, *fleet.CHECKS, *alerting.CHECKS)),
     ('broker', broker.CHECKS),
 )
 

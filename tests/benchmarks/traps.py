@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Receivers of traps beside each other: what a trap costs, on one core.
+"""Traps: what receiving one costs beside other receivers, and what becomes of many in a real `delfin-all`.
 
     python -m tests.benchmarks.traps [--rounds 5] [--count 5000]
+    python -m tests.benchmarks.traps --alerts [--seconds 300] [--engines sqlite,postgresql]
 
-Each receiver is a process on a core of its own; the traps come from another process (`tests.traps`) on another core, in
-a burst that the receiver's socket buffer can hold, so that none is lost and the receiver does nothing but work. What it
-costs is the processor time of the receiver's process, user and kernel, divided by the traps; its rate is that of the
-burst from the first datagram to the last trap that is done with. The receivers take turns, and a ratio is one of the
-same round: microseconds depend on the machine, ratios hardly do.
+The first is reception, on one core. Each receiver is a process on a core of its own; the traps come from another
+process (`tests.traps`) on another core, in a burst that the receiver's socket buffer can hold, so that none is lost and
+the receiver does nothing but work. What it costs is the processor time of the receiver's process, user and kernel,
+divided by the traps; its rate is that of the burst from the first datagram to the last trap that is done with. The
+receivers take turns, and a ratio is one of the same round: microseconds depend on the machine, ratios hardly do.
 
 * `snmptrapd` of net-snmp with its text log, without look-ups of names;
 * a plain notification receiver of pysnmp on asyncio, which counts;
 * Delfin into the spool: `delfin_into_spool`.
+
+The second is the way from a datagram to an alert, in a real `delfin-all` with 100 arrays, each of which sends from an
+address of its own:
+
+* 500 traps a second of distinct alerts. Each says when it was made; this process looks into the database with a
+  connection of its own every 20 ms and notes when it first sees the alert. What it tells is therefore up to 20 ms too
+  much, never too little;
+* a storm of traps of one alert, which must become one row that counts them all;
+* on SQLite, a burst as fast as loopback carries it, while syncs of 100,000 volumes follow one another. Lost is what was
+  sent and did not become an alert.
 """
 
 from __future__ import annotations
@@ -24,6 +35,7 @@ import json
 import mmap
 import os
 import socket
+import sqlite3
 import statistics
 import struct
 import subprocess
@@ -31,15 +43,28 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.benchmarks.measure import Comparison
+import psycopg
+import sqlalchemy as sa
+
+from delfin.alert_manager.sockets import open_socket
+from delfin.common.config import ALERTS_OPTS
+from delfin.db import Database
+from delfin.drivers.fake_storage.options import SIZES
+from tests.benchmarks import report
+from tests.benchmarks.databases import ROWS
+from tests.benchmarks.measure import Comparison, Figure, percentile
+from tests.benchmarks.readers import _ended, _syncing
+from tests.engines import PostgreSQL
 from tests.engines.base import wait_until
-from tests.engines.snmp import USERS, Snmptrapd, User
-from tests.traps import Child, Traffic
+from tests.engines.snmp import USERS, Snmptrapd, User, free_udp_ports
+from tests.services import Client, Process, Site, fake, wait_for
+from tests.traps import Child, Sent, Traffic
 
 SOURCES = 4
 COUNT = 5_000
@@ -49,11 +74,28 @@ VERSIONS: Mapping[str, User | None] = {'v2c': None, 'v3 authPriv': USERS[-1]}
 # Delfin's cost as a part of snmptrapd's.
 TARGETS: Mapping[str, float] = {'v2c': 1 / 1.5, 'v3 authPriv': 1 / 1.3}
 
+ENGINES = ('sqlite', 'postgresql')
+ARRAYS = 100
+RATE = 500
+SECONDS = 300.0
+P99_LIMIT_SECONDS = 1.0
+BURST = 50_000
+STORM = 20_000
+
 _BUFFER_BYTES = 4 << 20
 _TRAP_BYTES_IN_BUFFER = 1280    # what the kernel counts for one of 300 to 400 bytes
 _WARM_UP = 100
 _SECONDS = 120.0
 _RATIO = '{:.2f}'
+
+_FIRST_ARRAY_PORT = 9000
+_LARGE_ARRAY_PORT = 8088
+_STORM_RATE = 4_000         # a storm that fits into small buffers: it is its rows that are counted
+_LOOK_SECONDS = 0.02
+_QUIET_SECONDS = 30.0       # what has not become visible in so long a silence never does
+_PROBE_SECONDS = 120.0
+# Numbers of traps, and so of alerts; the storm's one alert is number 0.
+_PACED_FIRST, _BURST_FIRST = 1_000_000, 2_000_000
 
 
 class Receiver(Protocol):
@@ -257,9 +299,11 @@ def readings(folder: Path, rounds: int = ROUNDS, count: int = COUNT) -> list[Rea
     return found
 
 
-def measure(folder: Path, rounds: int = ROUNDS) -> list[Comparison]:
-    """Delfin's cost of a trap against snmptrapd's."""
-    return comparisons(readings(folder, rounds), DELFIN)
+def measure(folder: Path, engines: Sequence[str], seconds: float,
+            say: Callable[[str], None]) -> tuple[list[Comparison], list[Figure]]:
+    """Delfin's cost of a trap against snmptrapd's; loss and latency on the way to the alert."""
+    say('traps into the spool')
+    return comparisons(readings(folder), DELFIN), alert_figures(folder, engines, seconds, say)
 
 
 def comparisons(found: Sequence[Reading], subject: str) -> list[Comparison]:
@@ -333,6 +377,264 @@ def _process(program: str, argument: str) -> int:
     raise RuntimeError(f'no {program} with {argument}')
 
 
+# --- from datagram to alert ---
+
+def alert_figures(folder: Path, engines: Sequence[str], seconds: float, say: Callable[[str], None]) -> list[Figure]:
+    """Distinct alerts for so many seconds and a storm on each engine, and on SQLite a burst beside syncs."""
+    figures: list[Figure] = []
+    for engine in (engine for engine in ENGINES if engine in engines):
+        with _house(engine, folder) as house:
+            say(f'{engine}: {RATE} traps/s for {seconds:g} s')
+            figures += _paced(house, seconds)
+            say(f'{engine}: a storm of one alert')
+            figures.append(_storm(house))
+            if engine == 'sqlite':
+                say(f'{engine}: a burst beside syncs')
+                figures.append(_burst_beside_syncs(house))
+    return figures
+
+
+@dataclasses.dataclass(frozen=True)
+class _House:
+    """A running `delfin-all` that knows the arrays of `traffic`."""
+
+    engine: str
+    site: Site
+    process: Process
+    traffic: Traffic
+
+
+@contextlib.contextmanager
+def _house(engine: str, folder: Path) -> Iterator[_House]:
+    root = folder / f'traps-{engine}'
+    traffic = Traffic(free_udp_ports()[0], sources=ARRAYS, community=COMMUNITY)
+    with contextlib.ExitStack() as stack:
+        database = None
+        if engine == 'postgresql':
+            database = stack.enter_context(stack.enter_context(PostgreSQL()).database())
+        site = Site(root, database=database, alerts={'listen': f'127.0.0.1:{traffic.port}'})
+        process = stack.enter_context(site.start()).ready()
+        _register(process, traffic.addresses)
+        yield _House(engine, site, process, traffic)
+        process.stop()
+
+
+def _register(process: Process, addresses: Sequence[str]) -> None:
+    """An array without resources for each address; returns when Delfin has nothing more to do about them."""
+    def register(number: int) -> None:
+        client = Client(process.site.port)
+        body = fake(_FIRST_ARRAY_PORT + number, **dict.fromkeys(SIZES, '0'))
+        storage = client.post('/v1/storages', body, 201)
+        answer = client.request('PUT', f'/v1/storages/{storage["id"]}/snmp-config', json={
+            'host': addresses[number], 'version': 'SNMPv2c', 'community_string': COMMUNITY,
+            'expiration': 1, 'retry_num': 0})
+        if answer.status_code != 200:
+            raise RuntimeError(f'{addresses[number]}: {answer.text}')
+
+    def at_rest() -> bool:
+        storages = process.client.get('/v1/storages', limit=1000)['storages']
+        configs = process.client.get('/v1/snmp-configs')['snmp_configs']
+        return (all(one['sync_status'] == 'SYNCED' for one in storages)
+                and len(configs) == len(addresses) and all(one['probe_state'] for one in configs))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(register, range(len(addresses))))
+    wait_for('all arrays synced and their agents asked once', at_rest, _PROBE_SECONDS)
+
+
+def _paced(house: _House, seconds: float) -> Iterator[Figure]:
+    traffic = dataclasses.replace(house.traffic, first=_PACED_FIRST)
+    numbers = range(_PACED_FIRST, _PACED_FIRST + round(RATE * seconds))
+    with _looking(house) as look, Child(traffic, len(numbers), RATE) as child:
+        child.ready()
+        child.go()
+        seen = _watch(look, numbers)
+        sent = child.result()
+    _check_spool(house)
+    waits = [one.at - one.made_at for one in seen.values()]
+    if not waits:
+        raise RuntimeError(f'no trap became an alert: see {house.site.log}')
+    behind = (f'{RATE} traps/s from {ARRAYS} sources for {sent.seconds:.0f} s, at worst {sent.lag_seconds:.2f} s '
+              f'behind time')
+    yield Figure('from datagram to visible alert, p99', house.engine, percentile(waits, 99), 's', P99_LIMIT_SECONDS,
+                 f'median {statistics.median(waits):.3f} s, max {max(waits):.2f} s; {behind}')
+    yield Figure(f'lost of {len(numbers):,} traps, {RATE} each second', house.engine, len(numbers) - len(seen),
+                 'traps', 0, _told_losses(house))
+
+
+def _storm(house: _House) -> Figure:
+    """Raises unless the storm is one row that has counted every trap."""
+    traffic = dataclasses.replace(house.traffic, sources=1, alerts=1)
+    database = Database(house.site.database)
+    statement = sa.text('SELECT count(*), max(count) FROM alerts WHERE sequence_number = :number')
+
+    def stored() -> tuple[int, int]:
+        with database.read() as connection:
+            rows, count = connection.execute(statement, {'number': f'{0:010}'}).one()
+        return rows, count or 0
+    try:
+        with Child(traffic, STORM, _STORM_RATE) as child:
+            child.ready()
+            began = time.monotonic()
+            child.go()
+            child.result()
+            complete = wait_until(lambda: stored() == (1, STORM), _QUIET_SECONDS)
+            seconds = time.monotonic() - began
+        rows, count = stored()
+    finally:
+        database.close()
+    if not complete:
+        raise RuntimeError(f'{STORM} traps of one alert became {rows} rows, the largest of {count}; '
+                           f'{_told_losses(house)}: see {house.site.log}')
+    return Figure(f'rows of {STORM:,} traps of one alert', house.engine, rows, 'rows', 1,
+                  f'its count is {count:,}; {_STORM_RATE:,} traps/s, all counted after {seconds:.1f} s')
+
+
+def _burst_beside_syncs(house: _House) -> Figure:
+    control = house.site.root / 'array.json'
+    control.write_text('{}')
+    storage = house.process.client.post('/v1/storages', fake(
+        _LARGE_ARRAY_PORT, volumes=str(ROWS), control_file=str(control)), 201)
+    _ended(house.process, storage['id'])
+    traffic = dataclasses.replace(house.traffic, first=_BURST_FIRST)
+    numbers = range(_BURST_FIRST, _BURST_FIRST + BURST)
+    client = Client(house.site.port)        # the other one is of the thread that syncs
+    with _looking(house) as look, Child(traffic, BURST) as child:
+        child.ready()
+        with _syncing(house.process, storage['id'], control) as done:
+            wait_for('a sync under way', lambda: done or client.get(
+                f'/v1/storages/{storage["id"]}')['sync_status'] == 'SYNCING')
+            before, began = len(done), time.time()
+            child.go()
+            seen = _watch(look, numbers)
+            finished = len(done) - before
+        sent = child.result()
+    _check_spool(house)
+    return Figure(f'lost of a burst of {BURST:,} traps while syncs of {ROWS:,} volumes follow one another',
+                  house.engine, BURST - len(seen), 'traps', 0, _burst_basis(house, sent, seen, began, finished))
+
+
+def _burst_basis(house: _House, sent: Sent, seen: Mapping[int, _Seen], began: float, finished: int) -> str:
+    last = max((one.at for one in seen.values()), default=began) - began
+    return (f'receive buffer of {_receive_buffer() / 2**20:.0f} MiB; sent in {sent.seconds:.2f} s ({sent.rate:,.0f} '
+            f'traps/s); all that arrived were alerts after {last:.1f} s, {finished} syncs ended meanwhile; '
+            f'{_told_losses(house)}')
+
+
+def _receive_buffer() -> int:
+    """What the kernel gives a process with our rights that asks for what Delfin asks for by default."""
+    asked = next(option.default for option in ALERTS_OPTS if option.name == 'receive_buffer_mb')
+    listener = open_socket('127.0.0.1', 0, asked * 2**20)
+    try:
+        return listener.buffer_bytes
+    finally:
+        listener.close()
+
+
+def _told_losses(house: _House) -> str:
+    """What kernel and Delfin say themselves of what they did not take."""
+    refused = sum(row['count'] for row in Client(house.site.port).get('/v1/traps/rejected')['rejected_traps'])
+    return f'kernel dropped {_dropped(house.traffic.port):,}, Delfin refused {refused:,}'
+
+
+def _dropped(port: int) -> int:
+    """How many datagrams the kernel has thrown away at a UDP port of IPv4."""
+    lines = Path('/proc/net/udp').read_text().splitlines()[1:]
+    return sum(int(fields[-1]) for fields in map(str.split, lines) if fields[1].endswith(f':{port:04X}'))
+
+
+def _check_spool(house: _House) -> None:
+    """What waits for longer than we did is neither an alert nor lost."""
+    with contextlib.closing(sqlite3.connect(house.site.root / 'state' / 'traps.sqlite')) as spool:
+        waiting, = spool.execute('SELECT count(*) FROM traps').fetchone()
+    if waiting:
+        raise RuntimeError(f'{waiting} traps still wait in the spool: see {house.site.log}')
+
+
+# --- looking for alerts ---
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """A trap's alert: when the trap was made and when the alert could be read, epoch seconds."""
+
+    made_at: float
+    at: float
+
+
+# The (sequence number, occur_time) of alerts that were not there before, and perhaps of some that were.
+Look = Callable[[], Iterable[tuple[str, int]]]
+
+
+def _watch(look: Look, numbers: range) -> dict[int, _Seen]:
+    """Look until all these traps are alerts, or no further one becomes one."""
+    seen: dict[int, _Seen] = {}
+    news_at = time.monotonic()
+    while len(seen) < len(numbers) and time.monotonic() - news_at < _QUIET_SECONDS:
+        rows = look()
+        at, before = time.time(), len(seen)
+        for text, made_ms in rows:
+            number = int(text)
+            if number in numbers and number not in seen:
+                seen[number] = _Seen(made_ms / 1000, at)
+        if len(seen) > before:
+            news_at = time.monotonic()
+        time.sleep(_LOOK_SECONDS)
+    return seen
+
+
+@contextlib.contextmanager
+def _looking(house: _House) -> Iterator[Look]:
+    """A reader's own connection."""
+    if house.engine == 'sqlite':
+        file = sa.make_url(house.site.database).database
+        with contextlib.closing(sqlite3.connect(f'file:{file}?mode=ro', uri=True, isolation_level=None)) as connection:
+            yield _SqliteLook(connection)
+    else:
+        url = sa.make_url(house.site.database).set(drivername='postgresql').render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as server:
+            yield _PostgresqlLook(server)
+
+
+class _SqliteLook:
+    """One writes at a time, and rows are numbered as they are written."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._last, = connection.execute('SELECT coalesce(max(rowid), 0) FROM alerts').fetchone()
+
+    def __call__(self) -> Iterable[tuple[str, int]]:
+        rows = self._connection.execute(
+            "SELECT rowid, sequence_number, occur_time FROM alerts WHERE rowid > ? AND origin = 'trap' ORDER BY rowid",
+            (self._last,)).fetchall()
+        if rows:
+            self._last = rows[-1][0]
+        return [(number, made_ms) for _, number, made_ms in rows]
+
+
+class _PostgresqlLook:
+    """Transactions end in another order than they began. One that could not be seen last time was open then, or has
+    begun since: its alerts are not older than the oldest one that was open then.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._since = self._oldest()
+
+    def _oldest(self) -> Any:
+        row = self._connection.execute(
+            "SELECT min(xact_start) AT TIME ZONE 'utc' - interval '10 ms' FROM pg_stat_activity "
+            "WHERE datname = current_database() AND backend_type = 'client backend'").fetchone()
+        assert row is not None
+        return row[0]
+
+    def __call__(self) -> Iterable[tuple[str, int]]:
+        oldest = self._oldest()
+        rows = self._connection.execute(
+            "SELECT sequence_number, occur_time FROM alerts WHERE created_at >= %s AND origin = 'trap'",
+            (self._since,)).fetchall()
+        self._since = oldest
+        return rows
+
+
 # --- the command ---
 
 def main() -> None:
@@ -341,12 +643,20 @@ def main() -> None:
                                      description=(__doc__ or '').splitlines()[0])
     parser.add_argument('--rounds', type=int, default=ROUNDS)
     parser.add_argument('--count', type=int, default=COUNT, help='traps of a burst')
+    parser.add_argument('--alerts', action='store_true', help='not reception, but the way to the alert')
+    parser.add_argument('--seconds', type=float, default=SECONDS, help=f'how long {RATE} traps/s go on, with --alerts')
+    parser.add_argument('--engines', default=','.join(ENGINES), help='which databases, separated by commas, with '
+                                                                     '--alerts')
     parser.add_argument('--receive', type=json.loads, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.receive is not None:
         _CHILDREN[given.receive.pop('what')](**given.receive)
         return
     with tempfile.TemporaryDirectory(prefix='delfin-benchmarks-') as folder:
+        if given.alerts:
+            print(report.text([], alert_figures(Path(folder), given.engines.split(','), given.seconds,
+                                                lambda text: print(text, file=sys.stderr, flush=True))))
+            return
         found = readings(Path(folder), given.rounds, given.count)
     for line in _table(found):
         print(line)

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 
 from delfin.alert_manager.snmp import ber, usm
 from delfin.alert_manager.snmp.protocols import AUTH_NO_PRIV, AUTH_PRIV
-from delfin.db import Database
+from delfin.db import Database, traps
 from delfin.db.sqlalchemy import models
 from tests.engines.snmp import User, Variable, free_udp_ports, has_ipv6, send_trap
 from tests.services import Client, Process, Site, fake, wait_for
@@ -337,6 +338,35 @@ def test_what_cannot_prove_who_it_is_becomes_no_alert_and_is_counted(house: Hous
     assert new == [set(), set(), {str(good)}]
 
 
+def test_ten_thousand_broken_messages_cost_nothing(house: House) -> None:
+    """Cut ones of a sender that is known, and signed ones with something changed."""
+    user = User('mallory', ('SHA', SIGNING), ('AES', SEALING))
+    plain, sealed = house.array(), house.array(user=user)
+    sealed.alert(sealed.trap())
+    known = {array.id: set(array.alerts()) for array in (plain, sealed)}
+    rng = random.Random(20261120)
+    clear = community_message(ber.V2C, fault(1))
+    closed = v3_message(scoped_pdu(fault(2)), usm.User(b'mallory', AUTH_PRIV, 'HMACSHA', SIGNING, 'AES', SEALING),
+                        engine_id=bytes.fromhex(sealed.engine_id), boots=90, time=500)
+    before = house.process.memory_kb()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM) as other:
+        one.bind((plain.address, 0))
+        other.bind((sealed.address, 0))
+        for _ in range(5000):
+            one.sendto(clear[:rng.randrange(len(clear))], ('127.0.0.1', house.port))
+            changed = mutated(closed, rng)
+            other.sendto(changed if changed != closed else closed[1:], ('127.0.0.1', house.port))
+    after = {array.id: array.inform() for array in (plain, sealed)}
+    assert None not in after.values()
+    for array in (plain, sealed):
+        array.alert(after[array.id] or 0)
+        assert set(array.alerts()) == {*known[array.id], str(after[array.id])}
+    wait_for('all to be counted', lambda: sum(number for (address, _), number in house.rejected().items()
+                                              if address in (plain.address, sealed.address)) == 10_000, 12)
+    assert house.process.memory_kb() - before < 30_000
+
+
 # --- configuration ---
 
 def test_a_new_source_is_known_and_a_removed_one_stops_at_once(house: House) -> None:
@@ -440,6 +470,23 @@ def test_what_a_driver_cannot_read_stays_readable_and_holds_nobody_up(house: Hou
               for row in house.failed(array)}
     assert set(errors) == {'raise', 'raise_typed', 'exit', 'garbage'} and all(errors.values())
     assert house.process.running and not {str(number) for number in numbers.values()} & set(array.alerts())
+
+
+def test_failed_traps_are_tried_again_when_the_driver_was_mended(house: House) -> None:
+    array = house.array()
+    broken, mended = array.trap(variables={99: 'raise'}), next(_numbers)
+    wait_for('it to be kept', lambda: house.failed(array), 10)
+    row = house.failed(array)[0]
+    # As if the driver had not understood this one, either, when it came.
+    said = {name: text for name, text in row['variables'].items() if not name.startswith(f'{BASE}.99')}
+    said[f'{BASE}.6.0'] = str(mended)
+    with house.database() as connection:
+        traps.add_failed(connection, [traps.Failed(datetime.now(UTC), array.address, (array.id,), 'SNMPv2c', said,
+                                                   'as it was')], 'node', 1000)
+    assert '1 traps were read' in house.site.manage('traps', 'retry')
+    array.alert(mended)
+    assert [entry['id'] for entry in house.failed(array)] == [row['id']]
+    assert str(broken) not in array.alerts() and str(row['id']) in house.site.manage('traps', 'list')
 
 
 # --- the life of an alert ---

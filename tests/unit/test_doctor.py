@@ -21,9 +21,10 @@ from oslo_config import cfg
 
 from delfin import rpc
 from delfin.common import config
-from delfin.db import Database, engine, ownership, storages
+from delfin.db import Database, alert_sources, engine, exports, ownership, storages, traps
+from delfin.db.engine import now
 from delfin.db.sqlalchemy import models
-from delfin.doctor import GROUPS, base, broker, examine, fleet, host
+from delfin.doctor import GROUPS, alerting, base, broker, examine, fleet, host
 from delfin.doctor import database as database_checks
 from delfin.doctor.base import Finding, Level, Patient, Unreachable
 from delfin.keyring import Keyring, new_key, place, write_key_file
@@ -477,3 +478,56 @@ def test_a_transport_that_is_none_is_a_problem_without_the_url(configured: Calla
 def rpc_options(conf: cfg.ConfigOpts) -> None:
     """Made known before a test changes them."""
     rpc.register(conf)
+
+
+# --- traps and exporters ---
+
+def test_an_address_to_listen_at_that_is_none_is_named(configured: Callable[..., Patient]) -> None:
+    assert "'nonsense' is not an address and a port" in worst(
+        alerting.trap_addresses, configured(alerts={'listen': '127.0.0.1:162,nonsense'}))
+
+
+def test_who_listens_nowhere_is_told(configured: Callable[..., Patient]) -> None:
+    assert 'listen is empty' in worst(alerting.trap_addresses, configured(alerts={'listen': ''}))
+
+
+def test_an_agent_that_does_not_answer_is_named(patient: Patient) -> None:
+    storage_id = support.add_storage(patient.database)
+    with patient.database.write() as connection:
+        alert_sources.put(connection, storage_id, {'host': '192.0.2.1', 'version': 'SNMPv2c'})
+    assert worst(alerting.silent_agents, patient) == ''
+    with patient.database.write() as connection:
+        alert_sources.note_probe(connection, storage_id, alert_sources.FAILED, 'no answer')
+    assert storage_id in worst(alerting.silent_agents, patient)
+
+
+def test_refused_traps_of_configured_senders_are_a_warning_and_those_of_strangers_are_not(patient: Patient) -> None:
+    storage_id = support.add_storage(patient.database)
+    with patient.database.write() as connection:
+        alert_sources.put(connection, storage_id, {'host': '192.0.2.1, a', 'version': 'SNMPv2c'})
+        moment = now(connection)
+        traps.add_rejected(connection, [traps.Count('198.51.100.7', 'unknown_sender', 9, moment, moment)])
+    assert worst(alerting.refused_traps, patient) == ''
+    with patient.database.write() as connection:
+        traps.add_rejected(connection, [traps.Count('192.0.2.1', 'wrong_community', 1, moment, moment)])
+    assert '192.0.2.1 (wrong_community)' in worst(alerting.refused_traps, patient)
+
+
+def test_a_trap_that_no_driver_could_read_is_a_warning(patient: Patient) -> None:
+    with patient.database.write() as connection:
+        traps.add_failed(connection, [traps.Failed(now(connection), '192.0.2.1', ('a',), 'SNMPv2c', {}, 'a bug')],
+                         'node-1', 10)
+    assert 'a bug' in worst(alerting.failed_traps, patient)
+
+
+def test_exporters_are_well_fail_or_are_run_by_nobody(patient: Patient) -> None:
+    with patient.database.write() as connection:
+        exports.claim(connection, 'webhook', 'node-1', 60, events=True)
+    assert worst(alerting.alert_exporters, patient) == ''
+    with patient.database.write() as connection:
+        exports.failed(connection, 'webhook', 'refused')
+    assert 'exporter webhook fails, 0 events wait: refused' in worst(alerting.alert_exporters, patient)
+    with patient.database.write() as connection:
+        exports.worked(connection, 'webhook')
+        exports.release(connection, ['webhook'], 'node-1')
+    assert 'no node runs exporter webhook' in worst(alerting.alert_exporters, patient)
