@@ -233,35 +233,45 @@ class Receiver:
         """A message whose sender is authoritative."""
         if not message.engine_id:
             raise _Refused('wrong_engine')
-        known = [source for source in suited if self._engine_of(source) == message.engine_id]
-        if not known:
-            known = [source for source in suited
-                     if self._engine_of(source) is None and self._may_try(source, message.engine_id)]
+        pinned = [source for source in suited if self._engine_of(source) == message.engine_id]
+        known = pinned or [source for source in suited
+                           if self._engine_of(source) is None and self._may_try(source, message.engine_id)]
         if not known:
             raise _Refused('wrong_engine')
-        good = [(source, keys) for source in known
-                if usm.verify(datagram.data, message, keys := self._localised(source, message.engine_id))]
-        if not good:
-            raise _Refused('wrong_digest')
-        opened = _opened(datagram, message, good)
-        if not opened:
-            raise _Refused('decryption_failed')
-        storage_ids = tuple([source.storage_id for source, *_ in opened])
+        storage_ids, scoped = self._opened_by(datagram, message, known)
         windows = self._time_windows(message, storage_ids, moment) if message.authenticated else {}
-        scoped = opened[0][2]
         if scoped.tag != ber.TRAP_V2:
             raise _Refused('unsupported')
-        self._windows |= windows
-        peers = {clock: Peer(window.boots, window.time, int(window.at * 1000)) for clock, window in windows.items()}
+        peers: dict[bytes, Peer] = {}
+        if windows:
+            self._windows |= windows
+            peers = {clock: Peer(window.boots, window.time, int(window.at * 1000))
+                     for clock, window in windows.items()}
         row = Received(moment, datagram.host, _V3, storage_ids, scoped.body,
                        _digest(datagram.data) if message.authenticated else None)
         # Without authentication anybody could pin an engine of his own, and lock the device out.
-        pins = tuple([source.storage_id for source, *_ in opened
-                      if message.authenticated and self._engine_of(source) is None])
+        pins = storage_ids if message.authenticated and not pinned else ()
         for storage_id in pins:
             self._pinned[storage_id] = message.engine_id
             self._tries.pop(storage_id, None)       # it was no guess
         return _Accepted(row, None, peers, pins)
+
+    def _opened_by(self, datagram: Datagram, message: ber.V3Message,
+                   known: Sequence[Source]) -> tuple[tuple[str, ...], ber.Scoped]:
+        """Whose keys fit a trap, and what it says."""
+        storage_ids, scoped, verified = [], None, False
+        for source in known:
+            keys = self._localised(source, message.engine_id)
+            if usm.verify(datagram.data, message, keys):
+                verified = True
+                try:
+                    scoped = usm.decrypt(datagram.data, message, keys)
+                except usm.DecryptionFailed:        # another one's key may open it
+                    continue
+                storage_ids.append(source.storage_id)
+        if scoped is None:
+            raise _Refused('decryption_failed' if verified else 'wrong_digest')
+        return tuple(storage_ids), scoped
 
     def _time_windows(self, message: ber.V3Message, storage_ids: Iterable[str],
                       moment: int) -> dict[bytes, usm.TimeWindow]:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from delfin import exception, failpoints
 from delfin.common import json
 from delfin.db.single import SingleRows
+from delfin.db.turns import Turns
 
 _NOW = {
     'sqlite': "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
@@ -64,6 +65,7 @@ class Database:
         if self.dialect in ('mysql', 'mariadb'):        # whose default locks what is beside the rows
             self._write_options['isolation_level'] = 'READ COMMITTED'
         self._single_rows: SingleRows | None = None
+        self._turns = Turns(sqlite_busy_timeout_seconds) if self.dialect == 'sqlite' else None
         if self.dialect == 'sqlite':
             _prepare_sqlite(self.engine)
         else:
@@ -101,13 +103,27 @@ class Database:
     @contextlib.contextmanager
     def write(self, what: str = 'write') -> Iterator[sa.Connection]:
         """A transaction: committed at the end of the block, rolled back when it raises. `what` names its failpoints."""
-        with self.engine.connect() as connection:
+        with self._turn(), self.engine.connect() as connection:
             if self._write_options:
                 connection = connection.execution_options(**self._write_options)
             with connection.begin():
                 yield connection
                 failpoints.hit(f'{what}.before')
         failpoints.hit(f'{what}.after')
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Ours to write, where only one can."""
+        if self._turns is None:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._turns.turn())
+            except TimeoutError:        # as SQLite says it of writers in other processes
+                locked = sqlite3.OperationalError('database is locked')
+                raise OperationalError('BEGIN IMMEDIATE', None, locked) from None
+            yield
 
     def attempt(self, action: Callable[[sa.Connection], Result], what: str = 'write') -> Result:
         """`action` in a transaction, again (a little later) if the engine ends it to undo a deadlock."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delfin's speed against floors that are measured in the same run.
 
-    python -m tests.benchmarks [--engines sqlite,postgresql,mariadb] [--only lists,single] [--rounds 40] [--write]
+    python -m tests.benchmarks [--engines sqlite,postgresql,mariadb] [--only lists,single] [--rounds 40] [--seconds 300]
+                               [--write]
 
 Milliseconds depend on the machine, ratios hardly do. Each comparison therefore measures Delfin and its floor in turns,
 on the same data and connection pool, and gives medians and their ratio:
@@ -13,6 +14,8 @@ on the same data and connection pool, and gives medians and their ratio:
 4. *Syncs* of up to 100,000 volumes against plain inserts of the same rows (`sync`), and their memory (`memory`).
 5. *Many arrays* that take their time, in a real `delfin-all` (`arrays`).
 6. *Readers* beside a sync of 100,000 volumes, in a real `delfin-all` (`readers`).
+7. *Traps*: the cost of receiving one against net-snmp's `snmptrapd`; loss, and the time until they are alerts, in a
+   real `delfin-all` (`traps`).
 
 `--write` puts the figures into `docs/benchmarks.md`. The engines are private ones (`tests.engines`) and have the
 settings of the tests; the figures are of reading, which these settings do not change. Nothing here is a test: no test
@@ -27,11 +30,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks import arrays, lists, memory, readers, report, single, sync
+from tests.benchmarks import arrays, lists, memory, readers, report, single, sync, traps
 from tests.benchmarks.databases import ENGINES, filled
 from tests.benchmarks.measure import Comparison, Figure
 
-PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers')
+PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps')
 
 
 def main() -> None:
@@ -40,22 +43,26 @@ def main() -> None:
     parser.add_argument('--engines', default=','.join(ENGINES), help='which databases, separated by commas')
     parser.add_argument('--only', default=','.join(PARTS), help=f'which parts, separated by commas: {", ".join(PARTS)}')
     parser.add_argument('--rounds', type=int, default=40, help='how often each list is asked for')
+    parser.add_argument('--seconds', type=float, default=traps.SECONDS,
+                        help=f'how long {traps.RATE} traps/s go on; less is only for a try')
     parser.add_argument('--write', action='store_true', help=f'put the figures into {report.DOCUMENT.name}')
     arguments = parser.parse_args()
     engines = _chosen(parser, 'engine', arguments.engines, ENGINES)
     parts = _chosen(parser, 'part', arguments.only, PARTS)
     if arguments.write and len(parts) < len(PARTS):
         parser.error('--write takes the figures of all parts')
+    if arguments.write and arguments.seconds < traps.SECONDS:
+        parser.error(f'--write takes figures of {traps.SECONDS:g} seconds')
     with tempfile.TemporaryDirectory(prefix='delfin-benchmarks-') as folder:
-        comparisons, figures = _measure(Path(folder), engines, parts, arguments.rounds)
+        comparisons, figures = _measure(Path(folder), engines, parts, arguments.rounds, arguments.seconds)
     print(report.text(comparisons, figures))
     if arguments.write:
         report.write(comparisons, figures)
         _say(f'written to {report.DOCUMENT}')
 
 
-def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str],
-             rounds: int) -> tuple[list[Comparison], list[Figure]]:
+def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str], rounds: int,
+             seconds: float) -> tuple[list[Comparison], list[Figure]]:
     comparisons: list[Comparison] = []
     figures: list[Figure] = []
     if 'lists' in parts:
@@ -77,6 +84,10 @@ def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str],
             if part in parts:
                 _say(part)
                 figures += figures_of(folder)
+    if 'traps' in parts:
+        compared, of_alerts = traps.measure(folder, engines, seconds, _say)
+        comparisons += compared
+        figures += of_alerts
     return comparisons, figures
 
 

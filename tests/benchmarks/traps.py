@@ -84,7 +84,7 @@ STORM = 20_000
 
 _BUFFER_BYTES = 4 << 20
 _TRAP_BYTES_IN_BUFFER = 1280    # what the kernel counts for one of 300 to 400 bytes
-_WARM_UP = 100
+_WARM_UP = 4000          # what a long-running receiver has behind it: memory that it was given, code that is hot
 _SECONDS = 120.0
 _RATIO = '{:.2f}'
 

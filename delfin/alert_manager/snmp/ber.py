@@ -382,8 +382,11 @@ def _elements(data: bytes, at: int, end: int, tags: Sequence[int]) -> tuple[list
 
 
 def _number(data: bytes, place: tuple[int, int], smallest: int = 0) -> int:
-    value = _signed(data[place[0]:place[1]])
-    if value < smallest:
+    begin, end = place
+    if begin == end:
+        raise Malformed('an integer without bytes')
+    value = int.from_bytes(data[begin:end], 'big', signed=True)
+    if not smallest <= value <= _INT32_MAX:
         raise Malformed('an integer out of its range')
     return value
 
