@@ -154,7 +154,8 @@ ALERTS_OPTS = [
                     'counted).'),
     cfg.IntOpt('spool_max_rows', default=1_000_000, min=1000, max=100_000_000,
                help='Most traps that wait in state_path while the database cannot be reached. When it is full, traps '
-                    'are refused and INFORMs are not acknowledged.'),
+                    'are refused and INFORMs are not acknowledged. So they are when less than about 31 MiB of the disk '
+                    'are free.'),
     cfg.IntOpt('parse_timeout_seconds', default=10, min=1, max=600,
                help='How long a driver may take to read one trap before it is kept as failed.'),
     cfg.IntOpt('keep_failed_traps', default=10_000, min=10, max=1_000_000,
