@@ -208,7 +208,7 @@ async def _get(host: str, row: Row, user: Any) -> bytes | None:
         if status:
             LOG.debug('%s answers with an error: %s', host, status)     # it answers
         return next(filter(None, seen), None) if row['version'] == 'SNMPv3' else None
-    except OSError as error:
-        raise ProbeFailed(error.strerror or type(error).__name__) from None
+    except (OSError, UnicodeError) as error:        # UnicodeError: a name that is none
+        raise ProbeFailed(getattr(error, 'strerror', None) or clean(str(error)) or type(error).__name__) from None
     finally:
         engine.close_dispatcher()
