@@ -27,7 +27,7 @@ def report(rest, storage_id, *rows, minutes=0, origin=TRAP, trap=None):
     """An array says something, some minutes after noon."""
     at = NOON + timedelta(minutes=minutes)
     with rest.database.write() as connection:
-        alerts.apply(connection, [alerts.Report(storage_id, parsed(row, at, Findings()).values, at, origin, trap)
+        alerts.apply(connection, [alerts.Report(storage_id, parsed(row, Findings()).values, at, origin, trap)
                                   for row in rows])
 
 

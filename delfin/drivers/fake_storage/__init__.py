@@ -155,8 +155,8 @@ class FakeStorageDriver(driver.StorageDriver):
     @call
     def remove_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
         """Forget a receiver, if it is known."""
-        where = trap_config['host'], trap_config['port']        # secrets are encoded anew each time
-        self._trap_receivers = tuple(known for known in self._trap_receivers if (known['host'], known['port']) != where)
+        # By their places: secrets are encoded anew each time.
+        self._trap_receivers = tuple(known for known in self._trap_receivers if _place(known) != _place(trap_config))
 
     @staticmethod
     def parse_alert(context: Any, alert: Mapping[str, str]) -> Row | None:
@@ -226,3 +226,7 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _place(trap_config: Mapping[str, Any]) -> tuple[Any, Any]:
+    return trap_config.get('host'), trap_config.get('port')
