@@ -29,7 +29,7 @@ from tests.services import Site
 GUIDE = ROOT / 'docs' / 'alerts.md'
 TRAP_ADDRESS = '127.0.0.1:1162'     # what the guide says instead of the address at hand
 STEPS = steps(GUIDE)
-SECONDS = 120
+SECONDS = 300
 
 _MISSING = [name for name in ('bash', 'curl', 'snmptrap', 'snmpinform') if not shutil.which(name)]
 

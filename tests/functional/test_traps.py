@@ -40,7 +40,7 @@ AUTH = {'MD5': 'HMACMD5', 'SHA': 'HMACSHA', 'SHA-224': 'HMCSHA2224', 'SHA-256': 
 PRIVACY = {'DES': 'DES', 'AES': 'AES', 'AES-192': 'AES192', 'AES-256': 'AES256', 'AES-192-C': 'AES192',
            'AES-256-C': 'AES256'}
 SIGNING, SEALING = 'signing-phrase', 'sealing-phrase'
-NOT_ANSWERED_SECONDS = 0.3
+NOT_ANSWERED_SECONDS = 1.0      # so long an answer may take on a busy machine
 BELL_SECONDS = 4        # less than the five after which Delfin would look by itself
 
 _places = itertools.count(1)
