@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an exporter is. Third parties derive from `AlertExporterBase`, or just have its method `dispatch`.
+"""What an exporter is. Third parties derive from one of the classes below, or just have its method `dispatch`.
 
-An exporter is declared as an entry point of the group `delfin.alert.exporters` and selected in `[alerts] exporters`.
-Its methods are called by one thread at a time, on one node at a time.
+An exporter of alerts is declared as an entry point of the group `delfin.alert.exporters` and selected in
+`[alerts] exporters`, one of metrics in `delfin.performance.exporters` and `[metrics] exporters`. Their methods are
+called by one thread at a time, on one node at a time; those of a `MetricsListenerBase` on every node, by several
+threads.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from typing import Any, ClassVar, Final, Self
 
 from oslo_config import cfg
 
+from delfin.common.constants import metric_struct
 from delfin.context import RequestContext
+from delfin.db import Database
+from delfin.metrics import Owner
 
 # What may have happened to an alert.
 RAISED: Final = 'raised'
@@ -52,7 +57,7 @@ class BaseExporter(abc.ABC):
         return cls()
 
     @abc.abstractmethod
-    def dispatch(self, ctxt: RequestContext, data: list[dict[str, Any]]) -> None:
+    def dispatch(self, ctxt: RequestContext, data: list[Any]) -> None:
         """Deliver. What it is given is delivered when it returns; when it raises, it is given the same again."""
 
 
@@ -87,3 +92,49 @@ class AlertFeedBase(abc.ABC):
 
         `moment` is now by the clock of the database, as all times of alerts are.
         """
+
+
+class PerformanceExporterBase(BaseExporter):
+    """Takes metrics, those of one array in the order of time, some thousand points a call, at least once.
+
+    `data` is a flat list of `metric_struct(name, labels, values)`: `values` maps epoch milliseconds to numbers (finite,
+    in the unit of the metric, times ascending), `labels` has `storage_id`, `resource_type`, `resource_id` (the array's
+    own id of it), `resource_name` (absent where nobody knows), `type` (`RAW`), `unit`, and of the storage `name`,
+    `serial_number`, `vendor` and `model`. A series is (`storage_id`, `resource_type`, `resource_id`, name, `type`).
+    After a crash points may come again; they are the same by series and time. Leave the labels as they are.
+    """
+
+    @abc.abstractmethod
+    def dispatch(self, ctxt: RequestContext, data: list[metric_struct]) -> None:
+        """See `BaseExporter.dispatch`."""
+
+
+class MetricsListenerBase(abc.ABC):
+    """One on every task service, told of the metrics that this node collects, at once and without a queue.
+
+    What is collected while it is away, or while it raises, it has missed. Called by several threads: be quick.
+    """
+
+    @classmethod
+    def create(cls, conf: cfg.ConfigOpts) -> Self:
+        """See `BaseExporter.create`."""
+        return cls()
+
+    def start(self, database: Database) -> None:
+        """Begin; `InvalidConfiguration` if that cannot be (an address in use, for example)."""
+        return None
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End; also if it was never started."""
+        return None
+
+    @abc.abstractmethod
+    def collected(self, owner: Owner, resource_type: str, series: Sequence[metric_struct],
+                  interval_seconds: float) -> None:
+        """Points of all metrics of one resource type of one array, as in `PerformanceExporterBase`; the next ones are
+        to be expected after the interval. Given once more when a window is collected again.
+        """
+
+    def forget(self, storage_id: str) -> None:
+        """The array is another node's now, or nobody's."""
+        return None
