@@ -25,6 +25,19 @@ NOT_A_ROW = 'not_a_row'                         # the row is rejected
 ROW_UNREADABLE = 'row_unreadable'               # the row is rejected; its stored row is kept and marked stale
 UNLIKELY_UNIT = 'unlikely_unit'                 # so small that another unit was meant, it seems; kept as given
 DANGLING_REFERENCE = 'dangling_reference'       # names a resource that the array does not list
+NOT_A_DOCUMENT = 'not_a_document'               # a part of the capabilities has another shape; it is ignored
+VERSION_KEYED = 'version_keyed'                 # capabilities for several firmware versions: the fitting ones count
+UNKNOWN_RESOURCE_TYPE = 'unknown_resource_type'     # of metrics; what is said of it is ignored
+UNKNOWN_METRIC = 'unknown_metric'               # no such metric; it is not collected (a vendor's own begin with x_)
+WRONG_UNIT = 'wrong_unit'                       # not the metric's unit; it is not collected
+NOT_A_SERIES = 'not_a_series'                   # no (name, labels, values); ignored
+UNASKED_METRIC = 'unasked_metric'               # a metric or resource type that nobody asked for; ignored
+UNKNOWN_LABEL = 'unknown_label'                 # ignored
+NOT_FINITE = 'not_finite'                       # no finite number; the point is ignored
+OUTSIDE_WINDOW = 'outside_window'               # a point of another time than was asked for; ignored
+REPEATED_POINT = 'repeated_point'               # the same series and time once more; the first counts
+UNKNOWN_RESOURCE = 'unknown_resource'           # not in the inventory; its points are delivered all the same
+CLOCK_SET_BACK = 'clock_set_back'               # the array's clock is far behind what was collected: begun anew
 DELETION_WITHHELD = 'deletion_withheld'         # far fewer rows than stored: asked again before anything goes
 
 

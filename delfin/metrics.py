@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from delfin.common import constants
 from delfin.common.constants import Metric, ResourceType
@@ -48,3 +48,22 @@ class Owner:
     vendor: str
     model: str
     serial_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a resource type is collected. After `failures` in a row it is not tried before `retry_at` (epoch s)."""
+
+    until: int
+    failures: int = 0
+    retry_at: float = 0.0
+    newest: int | None = None
+
+
+class Gap(NamedTuple):
+    """Metrics of a time that are lost."""
+
+    resource_type: str
+    begin: int
+    end: int
+    reason: str

@@ -32,6 +32,7 @@ from delfin.exporter.runner import Runner
 from delfin.keyring import Keyring, new_key, read_key_file, write_key_file
 from delfin.rotation import PATIENCE_SECONDS, Rotation
 from delfin.task_manager.rpcapi import TaskAPI
+from delfin.task_manager.telemetry.service import Exports
 from delfin.version import version_string
 
 PROG = 'delfin-manage'
@@ -115,6 +116,7 @@ def config_check(conf: cfg.ConfigOpts) -> str:
         lambda: Endpoint.of(conf, embedded=rpc.is_local(conf)),
         lambda: [parse_address(address) for address in conf.alerts.listen],
         lambda: Runner(conf, service.open_database(conf)),
+        lambda: Exports(conf, service.open_database(conf)),
     ]
     for check in checks:
         try:

@@ -182,6 +182,27 @@ ALERTS_OPTS = [
                     '(counted in GET /v1/exporters).'),
 ]
 
+METRICS_OPTS = [
+    cfg.BoolOpt('enabled', default=True,
+                help='Collect the metrics of arrays whose drivers can. A storage may have its own setting (PUT '
+                     '/v1/storages/{id}/metrics-config).'),
+    cfg.IntOpt('interval_seconds', default=300, min=5, max=86400,
+               help='Pause between collections of an array, unless its driver advises another one; spread evenly over '
+                    'the arrays. A storage may have its own, which counts before both.'),
+    cfg.IntOpt('settle_seconds', default=60, min=0, max=3600,
+               help='How old points are when they are asked for, where the array does not say how far it has got: '
+                    'younger ones may not be complete.'),
+    cfg.IntOpt('workers', default=128, min=1, max=1024,
+               help='Storages that one task service collects metrics of at the same time. Arrays that hang occupy one '
+                    'each, for [drivers] metrics_timeout_seconds.'),
+    cfg.ListOpt('exporters', default=[],
+                help='What metrics are handed to: names or class names of the entry point group '
+                     'delfin.performance.exporters.'),
+    cfg.IntOpt('export_queue_max', default=10_000_000, min=10_000, max=1_000_000_000,
+               help='Most points that wait in the database for one exporter, at about ten bytes each; when its '
+                    'receiver is away for longer, the oldest go (counted in GET /v1/exporters).'),
+]
+
 ALERTMANAGER_OPTS = [
     cfg.ListOpt('urls', default=['http://127.0.0.1:9093'],
                 help='Base URLs of Alertmanagers (API v2). Of a cluster all members: each is told of every alert.'),
@@ -224,6 +245,7 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'cluster': CLUSTER_OPTS,
     'database': DATABASE_OPTS,
     'drivers': DRIVERS_OPTS,
+    'metrics': METRICS_OPTS,
     'rpc': RPC_OPTS,
     'secrets': SECRETS_OPTS,
     'sync': SYNC_OPTS,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from delfin import exception
 from delfin.common.constants import ACCESS_TYPE
-from delfin.db import alert_feeds, lists
+from delfin.db import alert_feeds, lists, metrics
 from delfin.db import ownership as owners
 from delfin.db.engine import Database, now
 from delfin.db.runs import CONFIRM, STORAGE
@@ -140,6 +140,7 @@ def insert(connection: sa.Connection, storage_id: str, values: Values, access: V
     connection.execute(sa.insert(access_info), {**access, 'storage_id': storage_id, 'created_at': moment})
     owners.insert(connection, storage_id, node)
     alert_feeds.insert(connection, storage_id)
+    metrics.insert(connection, storage_id)
 
 
 def _already_exists(storage_id: str | None) -> exception.StorageAlreadyExists:

@@ -53,10 +53,24 @@ _SESSION_LOST = (
     http.client.ImproperConnectionState, http.client.IncompleteRead,
     ConnectionError, TimeoutError, EOFError, ssl.SSLError,
 )
+# After one of these the array is not asked again at once: more attempts at a login may lock the account, and a
+# different array behind the address must not leave what it says under the name of the registered one.
+_HOPELESS = (
+    exception.StorageSerialNumberMismatch, exception.InvalidUsernameOrPassword, exception.InvalidCredential,
+    exception.InvalidIpOrPort, exception.InvalidPrivateKey, exception.ConnectTimeout, exception.SSHConnectTimeout,
+    exception.SSHNotFoundKnownHosts, exception.SSLCertificateFailed, exception.SSLHandshakeFailed,
+    exception.StorageQuarantined, exception.StorageDriverNotFound, exception.AccessInfoNotFound,
+    exception.SecretUnreadable,
+)
 _SOCKET_LOST = frozenset({errno.EBADF, errno.EPIPE, errno.ENOTCONN, errno.ESHUTDOWN, errno.EHOSTUNREACH,
                           errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 _HTTP_LOGGED_OUT = frozenset({401, 403})
 _CHAIN_LIMIT = 10
+
+
+def is_hopeless(error: BaseException) -> bool:
+    """Whether other calls to the array would fail the same way, or do harm."""
+    return isinstance(error, _HOPELESS)
 
 
 def session_lost(error: BaseException) -> bool:

@@ -15,10 +15,9 @@ from importlib import metadata
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from oslo_serialization import jsonutils
 from stevedore import ExtensionManager
 
-from delfin import exception
+from delfin import capabilities, exception
 from delfin.context import get_admin_context
 from delfin.drivers import calling
 from delfin.drivers.driver import DRIVER_API, StorageDriver
@@ -176,13 +175,16 @@ def _description(driver_class: type | None) -> str | None:
 
 
 def _capabilities(driver_class: type) -> Any:
-    """What the class says it can measure, where it says so without an instance."""
+    """What the class says it can measure, where it says so without an instance, and what is wrong with that."""
     try:
-        return jsonutils.to_primitive(calling.call_without_instance(
-            driver_class, 'get_capabilities', '', get_admin_context(), None))
+        spec = calling.call_without_instance(driver_class, 'get_capabilities', '', get_admin_context(), None)
     except Exception as error:      # third-party code
         LOG.debug('get_capabilities() of %s needs an instance: %s', driver_class, error)
         return None
+    if not spec:
+        return None
+    able, findings = capabilities.read(spec)
+    return {**able.document(), 'findings': findings.listing()}
 
 
 def options_of(driver_class: type) -> Mapping[str, Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,8 +23,8 @@ from delfin.context import get_admin_context
 from delfin.db import Database, engine, exports
 from delfin.exporter import manager
 from delfin.exporter.base_exporter import DeliveryFailed
-from delfin.exporter.manager import Selected
-from delfin.exporter.work import CallFailed, Events, Pace, Rest, State, Work, reason_of, wanted_of
+from delfin.exporter.manager import Group, Selected
+from delfin.exporter.work import CallFailed, Events, Pace, Rest, State, Work, reason_of
 
 LOG = logging.getLogger(__name__)
 
@@ -34,15 +34,21 @@ _DATABASE_SECONDS = 5.0         # pause after the database was away
 
 
 class Runner:
-    """All exporters of this node. `InvalidConfiguration` when one of them cannot be made."""
+    """All exporters of a group that take turns on nodes. `InvalidConfiguration` when one of them cannot be made.
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Database, *, pace: Pace | None = None,
+    `selected` are those of this node, `[…] exporters` unless it is given.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, database: Database, *, group: Group = manager.ALERTS,
+                 selected: Sequence[Selected] | None = None, pace: Pace | None = None,
                  clock: Callable[[sa.Connection], datetime] = engine.now) -> None:
         self._database = database
         self._pace = pace or Pace()
         self._node: str = conf.host
-        self._most: int = conf.alerts.export_queue_max
-        self._lanes = [_Lane(selected, conf, database, self._pace, clock) for selected in manager.select(conf)]
+        self._group, self._stream = group, group.stream
+        self._most: int = conf[group.section].export_queue_max
+        self._lanes = [_Lane(each, conf, database, self._pace, clock)
+                       for each in (manager.select(conf, group) if selected is None else selected)]
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name='exporters', daemon=True)
         self._tidy_at = 0.0
@@ -70,7 +76,8 @@ class Runner:
         # One that is still under way is not released: another node would overtake it.
         ended = [lane.name for lane in self._lanes if lane.join(max(0.0, deadline - time.monotonic()))]
         try:
-            self._database.attempt(lambda connection: exports.release(connection, ended, self._node))
+            self._database.attempt(lambda connection: exports.release(connection, ended, self._node,
+                                                                                 self._stream))
         except SQLAlchemyError as error:
             LOG.warning('exporters could not be released, other nodes take them over in %.0f s: %s',
                         self._pace.lease_seconds, type(error).__name__)
@@ -100,14 +107,16 @@ class Runner:
     def _tidy(self) -> None:
         """Keep queues within their bound, also of exporters that nobody runs; forget those nobody has run for long."""
         with self._database.read() as connection:
-            too_long = [name for name, depth in exports.depth(connection).items() if depth > self._most]
+            too_long = [name for name, depth in exports.depth(connection, self._stream).items() if depth > self._most]
         for name in too_long:
             dropped = self._database.attempt(lambda connection, name=name: exports.cut(   # type: ignore[misc]
-                connection, name, self._most), 'export')
-            LOG.error('exporter %s: its receiver has been away for so long that the %d oldest events are dropped '
-                      '([alerts] export_queue_max = %d)', name, dropped, self._most)
+                connection, name, self._most, self._stream), 'export')
+            LOG.error('exporter %s: its receiver has been away for so long that the %d oldest %s are dropped '
+                      '([%s] export_queue_max = %d)', name, dropped,
+                      'events' if self._stream is exports.ALERTS else 'points', self._group.section, self._most)
         names = [lane.name for lane in self._lanes]
-        for name in self._database.attempt(lambda connection: exports.retire(connection, names, _RETIRE_SECONDS)):
+        for name in self._database.attempt(lambda connection: exports.retire(
+                connection, names, _RETIRE_SECONDS, self._stream)):
             LOG.info('exporter %s is forgotten: no node has run it for a day', name)
 
 
@@ -134,7 +143,7 @@ class _Lane:
         self._selected, self._conf, self._database, self._pace = selected, conf, database, pace
         self._node: str = conf.host
         self._work: Work = (
-            Events(database, self.name, self._claim, wanted_of(selected.exporter_class), pace)
+            Events(database, self.name, self._claim, selected.cargo, pace)
             if selected.takes_events else State(database, self.name, self._claim, pace, clock))
         self._lock = threading.Lock()
         self._bell = threading.Event()
@@ -266,4 +275,4 @@ class _Lane:
 
     def _claim(self, connection: sa.Connection) -> bool:
         return exports.claim(connection, self.name, self._node, self._pace.lease_seconds,
-                             events=self._selected.takes_events)
+                             events=self._selected.takes_events, stream=self._selected.group.stream)

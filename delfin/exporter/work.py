@@ -1,32 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to do for one exporter, a round at a time: deliver events from the queue, or tell the state.
+"""What there is to do for one exporter, a round at a time: deliver what is in its queue, or tell the state.
 
 Rounds are made by one thread, while this node has claimed the exporter. No transaction spans a call of an exporter.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import sqlalchemy as sa
 
-from delfin.common.constants import Category
 from delfin.common.text import printable
 from delfin.db import Database, alerts, engine, exports
-from delfin.db.exports import Queued
-from delfin.exporter.base_exporter import CLEARED, AlertExporterBase, DeliveryFailed, EventRefused
+from delfin.db.exports import ALERTS, Queued, Stream
+from delfin.exporter.base_exporter import DeliveryFailed, EventRefused
+from delfin.exporter.cargo import Cargo
 
 LOG = logging.getLogger(__name__)
 
-BATCH = 100
 CLEARED_FOR = timedelta(minutes=15)     # how long a state feed is told of what was cleared
 
 _LONGEST_ERROR = 300
@@ -110,14 +108,14 @@ class Backoff:
 
 
 class Events:
-    """Delivers the events that are queued for an exporter, the oldest first."""
+    """Delivers what is queued for an exporter, the oldest first."""
 
-    def __init__(self, database: Database, name: str, guard: Guard, wanted: frozenset[str], pace: Pace,
+    def __init__(self, database: Database, name: str, guard: Guard, cargo: Cargo, pace: Pace,
                  clock: Callable[[], float] = monotonic) -> None:
-        self._database, self._name, self._guard, self._wanted, self._pace = database, name, guard, wanted, pace
+        self._database, self._name, self._guard, self._cargo, self._pace = database, name, guard, cargo, pace
         self._clock = clock
         self._backoff = Backoff(name, pace)
-        self._limit = BATCH
+        self._limit = cargo.rows
         self._refusals = 0
         self._refused_at = 0.0              # the first of them
         self._handled: list[Queued] = []    # delivered, but it could not be written down
@@ -127,10 +125,10 @@ class Events:
         if self._handled:
             self._done(self._handled)
         with self._database.read() as connection:
-            batch = exports.waiting(connection, self._name, self._limit)
+            batch = exports.waiting(connection, self._name, self._limit, self._cargo.stream)
         if not batch:
             return Rest(self._pace.collect_seconds, self._pace.poll_seconds)
-        data = [alert_of(queued) for queued in batch if queued.event['what'] in self._wanted]
+        data = self._cargo.unpack([queued for queued in batch if self._cargo.wanted(queued)])
         if data:
             try:
                 call('dispatch', data)
@@ -145,27 +143,27 @@ class Events:
 
     def failed(self, reason: str) -> Rest:
         """See `Work`."""
-        _note_failure(self._database, self._name, reason)
+        _note_failure(self._database, self._name, reason, self._cargo.stream)
         return self._backoff.failed(reason)
 
     def _done(self, batch: Sequence[Queued]) -> None:
         """Take it out of the queue: as delivered what the exporter has got, the rest without a word."""
-        delivered = [queued.id for queued in batch if queued.event['what'] in self._wanted]
-        unwanted = [queued.id for queued in batch if queued.event['what'] not in self._wanted]
+        delivered = [queued.id for queued in batch if self._cargo.wanted(queued)]
+        unwanted = [queued.id for queued in batch if not self._cargo.wanted(queued)]
 
         def record(connection: sa.Connection) -> None:
             if not self._guard(connection):
                 return
             if delivered:
-                exports.delivered(connection, self._name, delivered)
-            exports.remove(connection, unwanted)
+                exports.delivered(connection, self._name, delivered, self._cargo.stream)
+            exports.remove(connection, unwanted, self._cargo.stream)
 
         self._database.attempt(record, 'export')
         self._handled = []
 
     def _grow(self) -> None:
-        self._limit = min(BATCH, self._limit * 2)
-        if self._limit == BATCH or not self._is_out_of_patience():
+        self._limit = min(self._cargo.rows, self._limit * 2)
+        if self._limit == self._cargo.rows or not self._is_out_of_patience():
             self._refusals = 0
 
     def _not_delivered(self, batch: Sequence[Queued], error: BaseException) -> Rest:
@@ -190,13 +188,12 @@ class Events:
                 and self._clock() - self._refused_at >= self._pace.patience_seconds)
 
     def _drop(self, queued: Queued, reason: str) -> None:
-        alert = queued.event['alert']
-        LOG.error('exporter %s: the event "%s" of alert %s of storage %s is dropped, its receiver will not take it: %s',
-                  self._name, queued.event['what'], alert['id'], alert['storage_id'], reason)
+        LOG.error('exporter %s: %s is dropped, its receiver will not take it: %s', self._name,
+                  self._cargo.describe(queued), reason)
 
         def record(connection: sa.Connection) -> None:
             if self._guard(connection):
-                exports.drop(connection, self._name, [queued.id], reason)
+                exports.drop(connection, self._name, [queued.id], reason, self._cargo.stream)
 
         self._database.attempt(record, 'export')
         self._refusals = 0
@@ -233,23 +230,8 @@ class State:
 
     def failed(self, reason: str) -> Rest:
         """See `Work`."""
-        _note_failure(self._database, self._name, reason)
+        _note_failure(self._database, self._name, reason, ALERTS)
         return self._backoff.failed(reason)
-
-
-def wanted_of(exporter_class: type) -> frozenset[str]:
-    """The events that a class wants to hear of."""
-    return frozenset(getattr(exporter_class, 'EVENTS', AlertExporterBase.EVENTS))
-
-
-def alert_of(queued: Queued) -> dict[str, Any]:
-    """The event as exporters get it: see `AlertExporterBase`."""
-    what, at = queued.event['what'], queued.event['at']
-    alert: dict[str, Any] = {**queued.event['alert'], 'event': what, 'event_at': at, 'event_id': _event_id(queued)}
-    if what == CLEARED:
-        alert['category'] = Category.RECOVERY
-        alert['occur_time'] = _milliseconds(alert.get('cleared_at') or at)
-    return alert
 
 
 def reason_of(error: BaseException) -> str:
@@ -260,16 +242,5 @@ def reason_of(error: BaseException) -> str:
     return ''.join(character if character.isprintable() else '?' for character in text)[:_LONGEST_ERROR]
 
 
-def _event_id(queued: Queued) -> str:
-    """Of all events ever. Numbers in the queue alone may come again: SQLite begins anew when it is empty."""
-    parts: Mapping[str, Any] = queued.event
-    text = '\n'.join((str(queued.id), parts['alert']['id'], parts['what'], parts['at']))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _milliseconds(moment: str) -> int:
-    return round(datetime.fromisoformat(moment).timestamp() * 1000)
-
-
-def _note_failure(database: Database, name: str, reason: str) -> None:
-    database.attempt(lambda connection: exports.failed(connection, name, reason), 'export')
+def _note_failure(database: Database, name: str, reason: str, stream: Stream) -> None:
+    database.attempt(lambda connection: exports.failed(connection, name, reason, stream), 'export')

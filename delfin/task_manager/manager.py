@@ -16,7 +16,7 @@ from oslo_config import cfg
 from oslo_serialization import jsonutils
 
 from delfin import access as access_info
-from delfin import exception, rpc
+from delfin import capabilities, exception, rpc
 from delfin.common.masking import Masker
 from delfin.context import RequestContext
 from delfin.db import Database, alert_feeds, engine, runs, storages
@@ -29,6 +29,7 @@ from delfin.keyring import Keyring
 from delfin.task_manager.alerting import Alerting
 from delfin.task_manager.membership import Membership
 from delfin.task_manager.sync.inventory import Inventory, storage_values
+from delfin.task_manager.telemetry.service import TelemetryService
 from delfin.task_manager.worker import Worker
 from delfin.version import version_string
 
@@ -54,16 +55,19 @@ class TaskManager:
                          isolation=conf.drivers.isolation)
         self._alerting = Alerting(database, self.door, keyring, masker)
         self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker), self._alerting)
+        self.telemetry = TelemetryService(conf, database, self.door, self.membership.holds)
 
     def start(self) -> None:
         """Join the other nodes and begin to work."""
         self.membership.start()
         self.worker.start()
+        self.telemetry.start()
 
     def stop(self, timeout_seconds: float) -> None:
         """Put work back, then leave."""
         deadline = time.monotonic() + timeout_seconds
         self.worker.stop(timeout_seconds)
+        self.telemetry.stop(max(0.0, deadline - time.monotonic()))
         self.membership.stop(max(0.0, deadline - time.monotonic()))
 
     # --- RPC ---
@@ -75,6 +79,7 @@ class TaskManager:
     def look_for_work(self, context: RequestContext) -> None:
         """The doorbell."""
         self.worker.wake()
+        self.telemetry.wake()
 
     def list_drivers(self, context: RequestContext) -> list[dict[str, Any]]:
         """Every declared driver with its load error."""
@@ -111,6 +116,7 @@ class TaskManager:
                  values['serial_number'])
         self.membership.took(storage_id)
         self.worker.wake()
+        self.telemetry.wake()
 
     @_expected
     def probe_storage(self, context: RequestContext, storage_id: str, access: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +175,8 @@ class TaskManager:
             raise exception.StorageCapabilityNotSupported()
         if not isinstance(spec, dict):
             raise exception.InvalidStorageCapability(f'get_capabilities returned {type(spec).__name__}, not a dict')
-        return jsonutils.to_primitive(spec)
+        able, findings = capabilities.read(spec, row['firmware_version'])
+        return {**able.document(), 'findings': findings.listing()}
 
     @_expected
     def list_alerts(self, context: RequestContext, storage_id: str, begin_time: int | None,
@@ -230,6 +237,8 @@ class TaskManager:
         if gained:
             storages.end_quarantines(self._database, gained)        # of an owner that is no more
             self.worker.wake()
+            self.telemetry.wake()
+        self.telemetry.lost(lost)
         for storage_id in lost:
             threading.Thread(target=self.door.forget, args=(storage_id,), name=f'leave-{storage_id[:8]}',
                              daemon=True).start()

@@ -75,6 +75,10 @@ class Membership:
             raise exception.ServiceUnavailable(
                 'this task service could not renew its lease in the database; try again in a few seconds')
 
+    def holds(self, storage_id: str) -> bool:
+        """Whether the array is ours, as far as we know."""
+        return storage_id in self._held
+
     def still_holds(self, connection: sa.Connection, storage_id: str) -> None:
         """First statement of a transaction that writes for an array: `ServiceUnavailable` unless it is still ours."""
         if not ownership.hold(connection, storage_id, self.node.name, self._held.get(storage_id, -1)):

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from delfin import exception
 from delfin.common.text import first_line
 from delfin.context import RequestContext
-from delfin.db import Database, alert_feeds, alerts, engine, resources, runs, storages
+from delfin.db import Database, alert_feeds, alerts, engine, metrics, resources, runs, storages
 from delfin.db.alert_feeds import Task
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door
@@ -250,7 +250,8 @@ class Worker:
             deletes: list[Callable[[sa.Connection], int]] = [
                 functools.partial(_delete_rows, spec, storage_id)
                 for kind in KINDS for spec in reversed(kind.tables)]
-            deletes.append(lambda connection: alerts.delete_some(connection, storage_id, _PURGE_ROWS))
+            deletes += [lambda connection: alerts.delete_some(connection, storage_id, _PURGE_ROWS),
+                        lambda connection: metrics.delete_gaps(connection, storage_id, _PURGE_ROWS)]
             for delete in deletes:
                 while not self._stopping.is_set():
                     with self._database.write('purge') as connection:

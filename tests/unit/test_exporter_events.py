@@ -9,8 +9,8 @@ import pytest
 
 from delfin.db import alerts
 from delfin.db.alerts import acknowledge
-from delfin.exporter import work
-from delfin.exporter.base_exporter import AlertExporterBase, DeliveryFailed, EventRefused
+from delfin.exporter import cargo, work
+from delfin.exporter.base_exporter import DeliveryFailed, EventRefused
 from delfin.exporter.work import Events, Pace
 from tests.unit.exporter_support import Array, Calls, register, row_of
 
@@ -47,7 +47,7 @@ def mine():
 
 @pytest.fixture
 def events(database, clock, mine):
-    return Events(database, NAME, lambda connection: mine[0], AlertExporterBase.EVENTS, PACE, clock)
+    return Events(database, NAME, lambda connection: mine[0], cargo.Alerts(), PACE, clock)
 
 
 @pytest.fixture

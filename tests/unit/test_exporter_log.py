@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from delfin.db import alerts
+from delfin.exporter.cargo import Alerts
 from delfin.exporter.log import LogExporter
 from delfin.exporter.work import Events, Pace
 from tests.unit.exporter_support import Array, register
@@ -26,7 +27,7 @@ def lines(database, caplog):
 
     def lines():
         exporter = LogExporter()
-        Events(database, 'log', lambda connection: True, LogExporter.EVENTS, Pace()).round(
+        Events(database, 'log', lambda connection: True, Alerts(LogExporter.EVENTS), Pace()).round(
             lambda method, data: exporter.dispatch(None, data))
         return [record.getMessage() for record in caplog.records if record.name == 'delfin.exporter.log']
     return lines

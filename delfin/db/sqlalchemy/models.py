@@ -268,7 +268,7 @@ rejected_traps = sa.Table(
     **types.MARIADB_TABLE,
 )
 
-# What exporters have still to deliver, written with the change it tells of.
+# What exporters of alerts have still to deliver, written with the change it tells of.
 export_queue = sa.Table(
     'export_queue', metadata,
     sa.Column('id', types.serial(), primary_key=True, autoincrement=True),
@@ -280,9 +280,23 @@ export_queue = sa.Table(
     **types.MARIADB_TABLE,
 )
 
-# Which node runs an exporter (until when), whether it takes events from the queue, and how it fares.
+# What exporters of metrics have still to deliver: some thousand points a row, packed.
+metric_queue = sa.Table(
+    'metric_queue', metadata,
+    sa.Column('id', types.serial(), primary_key=True, autoincrement=True),
+    sa.Column('exporter', sa.String(64), nullable=False),
+    sa.Column('created_at', types.UtcDateTime(), nullable=False),
+    sa.Column('points', sa.Integer(), nullable=False),
+    sa.Column('body', types.blob(), nullable=False),
+    sa.Index('ix_metric_queue_exporter', 'exporter', 'id'),
+    sqlite_autoincrement=True,      # numbers never come back
+    **types.MARIADB_TABLE,
+)
+
+# Which node runs an exporter (until when), whether it takes what is in the queue of its stream, and how it fares.
 exporters = sa.Table(
     'exporters', metadata,
+    sa.Column('stream', sa.String(16), primary_key=True),
     sa.Column('name', sa.String(64), primary_key=True),
     sa.Column('node', types.text()),
     sa.Column('expires_at', types.UtcDateTime()),
@@ -296,14 +310,56 @@ exporters = sa.Table(
     **types.MARIADB_TABLE,
 )
 
-# How far the metrics of a storage have been collected (epoch ms): one mark for each resource type takes the place of
-# stored jobs and failed windows.
+# One row for each storage: what an operator wants of its metrics (NULL: what the installation says), what can be
+# measured by its driver's word, and how the last collection went. `collected_at` is when the last one began.
+metric_feeds = sa.Table(
+    'metric_feeds', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('enabled', sa.Boolean()),
+    sa.Column('interval_seconds', sa.Integer()),
+    sa.Column('selection', types.json()),
+    sa.Column('capabilities', types.json()),
+    sa.Column('capability_findings', types.json()),
+    sa.Column('advised_seconds', sa.Integer()),         # the interval, by the driver's word
+    sa.Column('capabilities_of', types.text()),         # the firmware version they were asked for
+    sa.Column('capabilities_at', types.UtcDateTime()),
+    sa.Column('collected_at', types.UtcDateTime()),
+    sa.Column('finished_at', types.UtcDateTime()),
+    sa.Column('state', sa.String(16)),
+    sa.Column('error', sa.Text()),
+    sa.Column('findings', types.json()),
+    sa.Column('skew_ms', sa.BigInteger()),
+    **types.MARIADB_TABLE,
+)
+
+# How far the metrics of a storage have been collected, for each resource type: epoch ms by the array's clock. It takes
+# the place of stored jobs and failed windows. After a failure it stays, and is tried again at `retry_at`.
 collection_marks = sa.Table(
     'collection_marks', metadata,
     _storage_fk(primary_key=True),
     sa.Column('resource_type', sa.String(32), primary_key=True),
     sa.Column('collected_until', sa.BigInteger(), nullable=False),
     sa.Column('updated_at', types.UtcDateTime(), nullable=False),
+    sa.Column('failures', sa.Integer(), nullable=False, server_default='0'),
+    sa.Column('retry_at', types.UtcDateTime()),
+    sa.Column('error', sa.Text()),
+    sa.Column('points', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('unknown_resources', sa.BigInteger(), nullable=False, server_default='0'),
+    sa.Column('newest_at', sa.BigInteger()),
+    **types.MARIADB_TABLE,
+)
+
+# Times [begin_at, end_at) in epoch ms of which there are no metrics and never will be, and why.
+metric_gaps = sa.Table(
+    'metric_gaps', metadata,
+    sa.Column('id', types.serial(), primary_key=True, autoincrement=True),
+    _storage_fk(),
+    sa.Column('resource_type', sa.String(32), nullable=False),
+    sa.Column('begin_at', sa.BigInteger(), nullable=False),
+    sa.Column('end_at', sa.BigInteger(), nullable=False),
+    sa.Column('reason', sa.String(32), nullable=False),
+    sa.Column('noted_at', types.UtcDateTime(), nullable=False),
+    sa.Index('ix_metric_gaps_storage', 'storage_id', 'resource_type', 'end_at'),
     **types.MARIADB_TABLE,
 )
 

@@ -56,6 +56,11 @@ def serial() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 
 
+def blob() -> sa.types.TypeEngine[bytes]:
+    """Bytes, up to 16 MiB."""
+    return sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), 'mysql', 'mariadb')
+
+
 def json() -> sa.JSON:
     """A JSON document; None is NULL."""
     return sa.JSON(none_as_null=True)

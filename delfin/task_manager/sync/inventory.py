@@ -24,22 +24,12 @@ from delfin.common.text import clean
 from delfin.db import Database, freshness, is_away, resources, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door, Lane
+from delfin.drivers.errors import is_hopeless
 from delfin.findings import Findings
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Kind, Table
 from delfin.task_manager.sync import engine
 
 LOG = logging.getLogger(__name__)
-
-
-# After one of these the array is not asked again in the same run: more attempts at a login may lock the account, and a
-# different array behind the address must not leave its rows under the name of the registered one.
-_HOPELESS = (
-    exception.StorageSerialNumberMismatch, exception.InvalidUsernameOrPassword, exception.InvalidCredential,
-    exception.InvalidIpOrPort, exception.InvalidPrivateKey, exception.ConnectTimeout, exception.SSHConnectTimeout,
-    exception.SSHNotFoundKnownHosts, exception.SSLCertificateFailed, exception.SSLHandshakeFailed,
-    exception.StorageQuarantined, exception.StorageDriverNotFound, exception.AccessInfoNotFound,
-    exception.SecretUnreadable,
-)
 
 
 class Interrupted(Exception):
@@ -107,7 +97,7 @@ class Inventory:
             raise Interrupted(error.msg) from None
         except exception.DelfinException as error:
             result = Result('failed', counts, found, error=f'{error.error_code}: {error.msg}',
-                            hopeless=isinstance(error, _HOPELESS))
+                            hopeless=is_hopeless(error))
         except RunLost:
             raise
         except Exception as error:      # our own bug or a value no database takes: this kind fails, not the run
