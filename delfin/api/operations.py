@@ -11,9 +11,11 @@ import webob
 
 from delfin.api import schemas_of
 from delfin.api.schemas import alerts as alert_bodies
+from delfin.api.schemas import metrics as metric_bodies
 from delfin.api.schemas import snmp as snmp_bodies
 from delfin.api.schemas import storages as bodies
 from delfin.api.v1 import alerts, resources, snmp, storages
+from delfin.api.v1.collection import CollectionController
 from delfin.api.v1.discovery import DiscoveryController, NodeController
 from delfin.api.v1.search import SearchController
 from delfin.db.alerts import SHOWN as ALERT_SHOWN
@@ -104,8 +106,8 @@ def operations() -> list[Operation]:
                   parameters=schemas_of.PAGE_PARAMETERS, errors=(404,)),
         Operation('GET', '/v1/storages/{id}/syncs/latest', storage.latest_sync, 'storages', answer=ref('SyncRun'),
                   errors=(404,)),
-        Operation('GET', '/v1/storages/{id}/capabilities', storage.capabilities, 'storages', answer=anything,
-                  errors=(404, 501, 502, 504)),
+        Operation('GET', '/v1/storages/{id}/capabilities', storage.capabilities, 'storages', 
+                  answer=ref('Capabilities'), errors=(404, 501, 502, 504)),
         Operation('GET', '/v1/access-infos', access.index, 'access information',
                   answer=rows('access_infos', 'AccessInfo')),
         Operation('GET', '/v1/storages/{id}/access-info', access.show, 'access information',
@@ -113,11 +115,25 @@ def operations() -> list[Operation]:
         Operation('PUT', '/v1/storages/{id}/access-info', access.update, 'access information',
                   answer=ref('AccessInfo'), body=bodies.ACCESS_UPDATE_OR_NULL, errors=_DEVICE_ERRORS),
     ]
+    found += _metrics()
     found += _alerts()
     found += _snmp()
     for kind in KINDS:
         found += _of_kind(kind)
     return found
+
+
+def _metrics() -> list[Operation]:
+    tag = 'metrics'
+    collection = CollectionController()
+    path = '/v1/storages/{id}/metrics-config'
+    return [
+        Operation('GET', path, collection.show, tag, answer=ref('MetricsConfig'), errors=(404,)),
+        Operation('PUT', path, collection.update, tag, answer=ref('MetricsConfig'), body=metric_bodies.CONFIG,
+                  errors=(404, 413, 415)),
+        Operation('GET', '/v1/storages/{id}/metrics-status', collection.status, tag, answer=ref('MetricsStatus'),
+                  errors=(404,)),
+    ]
 
 
 def _alerts() -> list[Operation]:

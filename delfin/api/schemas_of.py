@@ -37,10 +37,10 @@ def _column(column: Column) -> Schema:
     return schema
 
 
-def _object(properties: Mapping[str, Schema], required: bool = True) -> Schema:
+def _object(properties: Mapping[str, Schema], required: bool = True, optional: Sequence[str] = ()) -> Schema:
     schema: Schema = {'type': 'object', 'properties': dict(properties)}
     if required:
-        schema['required'] = list(properties)
+        schema['required'] = [name for name in properties if name not in optional]
     return schema
 
 
@@ -177,11 +177,46 @@ COMPONENTS: dict[str, Schema] = {
         'storage_ids': {**_TEXTS, 'description': 'whose it may be'}, 'version': {'type': 'string'},
         'variables': {'type': 'object', 'additionalProperties': {'type': 'string'}, 'description': 'value by OID'},
         'error': {'type': 'string'}, 'node': _MAYBE_TEXT}),
+    'Capabilities': _object({
+        'metadata': _object({'vendor': _MAYBE_TEXT, 'model': _MAYBE_TEXT}),
+        'spec': _object({
+            'is_historic': {'type': 'boolean', 'description': 'the array keeps points that can be asked for later'},
+            'performance_metric_retention_window': {**_COUNT, 'description': 'for how many seconds it keeps them'},
+            'collect_interval': {**_COUNT, 'description': 'the interval that the driver advises, seconds'},
+            'failed_job_collect_interval': {**_COUNT, 'description': 'the first pause after a failure, seconds'},
+            'resource_metrics': {
+                'type': 'object', 'description': 'by resource type, by metric',
+                'additionalProperties': {'type': 'object', 'additionalProperties': _object({
+                    'unit': {'type': 'string'}, 'description': {'type': 'string'}})}}},
+            optional=('collect_interval', 'failed_job_collect_interval')),
+        'findings': {**_FINDINGS, 'description': 'what of the words of the driver does not count'}}),
+    'MetricsConfig': _object({
+        'storage_id': {'type': 'string'}, 'enabled': {'type': ['boolean', 'null']},
+        'interval_seconds': {'type': ['integer', 'null']}, 'selection': {'type': ['object', 'null']},
+        'advised_interval_seconds': {'type': ['integer', 'null'], 'description': "by the driver's word"},
+        'effective': _object({'enabled': {'type': 'boolean'}, 'interval_seconds': {'type': 'integer'}})}),
+    'MetricsStatus': _object({
+        'storage_id': {'type': 'string'},
+        'state': {'enum': ['done', 'failed', 'unsupported', None], 'description': 'of the last collection'},
+        'error': _MAYBE_TEXT, 'collected_at': _MAYBE_TIME, 'finished_at': _MAYBE_TIME, 'capabilities_at': _MAYBE_TIME,
+        'skew_ms': {'type': ['integer', 'null'], 'description': "how far the array's newest sample is ahead of now"},
+        'findings': _FINDINGS,
+        'marks': {'type': 'array', 'items': _object({
+            'resource_type': {'type': 'string'},
+            'collected_until': {**_TIME, 'description': "by the array's clock"}, 'newest_at': _MAYBE_TIME,
+            'points': _COUNT, 'unknown_resources': {**_COUNT, 'description': 'points of what is not in the inventory'},
+            'failures': {**_COUNT, 'description': 'in a row'}, 'retry_at': _MAYBE_TIME, 'error': _MAYBE_TEXT})},
+        'gaps': {'type': 'array', 'description': 'the newest first', 'items': _object({
+            'resource_type': {'type': 'string'}, 'begin_at': _TIME, 'end_at': _TIME,
+            'reason': {'enum': ['retention', 'not_historic']}, 'noted_at': _TIME})}}),
     'Exporter': _object({
+        'stream': {'enum': ['alerts', 'metrics']},
         'name': {'type': 'string'}, 'node': {**_MAYBE_TEXT, 'description': 'which node runs it'},
         'expires_at': _MAYBE_TIME,
-        'events': {'type': 'boolean', 'description': 'takes events from a queue; otherwise it is told the state'},
-        **dict.fromkeys(('waiting', 'delivered', 'dropped', 'failures'), _COUNT),
+        'events': {'type': 'boolean', 'description': 'takes what is in the queue; otherwise it is told the state'},
+        **dict.fromkeys(('waiting', 'delivered', 'dropped'), {
+            **_COUNT, 'description': 'events of alerts, or points of metrics'}),
+        'failures': _COUNT,
         'succeeded_at': _MAYBE_TIME, 'failed_at': _MAYBE_TIME, 'error': _MAYBE_TEXT}),
     'SearchResult': _object({'results': {'type': 'array', 'items': _object({
         'kind': {'type': 'string'}, 'id': {'type': 'string'}, 'storage_id': {'type': 'string'},

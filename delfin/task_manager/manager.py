@@ -163,7 +163,7 @@ class TaskManager:
 
     @_expected
     def get_capabilities(self, context: RequestContext, storage_id: str) -> dict[str, Any]:
-        """Ask the driver what of the array can be measured."""
+        """Ask the driver what of the array can be measured: `{'spec', 'findings'}`."""
         with self._database.read() as connection:
             row = storages.get(connection, storage_id)
         try:
@@ -176,7 +176,7 @@ class TaskManager:
         if not isinstance(spec, dict):
             raise exception.InvalidStorageCapability(f'get_capabilities returned {type(spec).__name__}, not a dict')
         able, findings = capabilities.read(spec, row['firmware_version'])
-        return {**able.document(), 'findings': findings.listing()}
+        return {'spec': able.document(), 'findings': findings.listing()}
 
     @_expected
     def list_alerts(self, context: RequestContext, storage_id: str, begin_time: int | None,

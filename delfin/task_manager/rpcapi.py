@@ -61,7 +61,7 @@ class TaskAPI:
                           access=access, deadline=deadline)
 
     def get_capabilities(self, context: RequestContext, storage_id: str) -> dict[str, Any]:
-        """The capabilities of a storage as its driver says them."""
+        """What can be measured of a storage: `spec`, as far as what its driver says can be used, and `findings`."""
         return self._client.call(context, 'get_capabilities', server=self._owner(storage_id), storage_id=storage_id)
 
     def parse_alert(self, context: RequestContext, storage_id: str, alert: dict[str, str]) -> dict[str, Any] | None:

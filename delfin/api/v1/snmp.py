@@ -22,7 +22,7 @@ SHOWN = ('created_at', 'updated_at', 'storage_id', 'host', 'version', 'username'
          'probed_at')
 FAILED_SHOWN = ('id', 'created_at', 'received_at', 'source', 'storage_ids', 'version', 'variables', 'error', 'node')
 REJECTED_SHOWN = ('address', 'reason', 'count', 'first_at', 'last_at')
-EXPORTER_SHOWN = ('name', 'node', 'expires_at', 'events', 'waiting', 'delivered', 'dropped', 'failures',
+EXPORTER_SHOWN = ('stream', 'name', 'node', 'expires_at', 'events', 'waiting', 'delivered', 'dropped', 'failures',
                   'succeeded_at', 'failed_at', 'error')
 
 
@@ -169,7 +169,7 @@ class ExporterController:
     """`/v1/exporters`."""
 
     def index(self, request: wsgi.Request) -> webob.Response:
-        """Whom alerts are handed to, what waits for them, and how they fare."""
+        """Whom alerts and metrics are handed to, what waits for them, and how they fare."""
         listing.no_more(request.query())
         with request.backend.database.read() as connection:
             rows = exports.listing(connection)

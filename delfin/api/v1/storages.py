@@ -148,12 +148,12 @@ class StorageController:
         return wsgi.answer(200, found[0])
 
     def capabilities(self, request: wsgi.Request, id: str) -> webob.Response:
-        """What of a storage can be measured, as its driver says it."""
+        """What of a storage can be measured, by the word of its driver, and what of that does not count."""
         listing.no_more(request.query())
         with request.backend.database.read() as connection:
             row = storages.get(connection, id)
-        spec = request.backend.tasks.get_capabilities(request.context, id)
-        return wsgi.answer(200, {'metadata': {'vendor': row['vendor'], 'model': row['model']}, 'spec': spec})
+        found = request.backend.tasks.get_capabilities(request.context, id)
+        return wsgi.answer(200, {'metadata': {'vendor': row['vendor'], 'model': row['model']}, **found})
 
 
 class AccessInfoController:
