@@ -141,6 +141,7 @@ class Site:
             'secrets': {'key_file': root / 'keys'},
             'sync': {'interval_seconds': 0},        # tests ask for the syncs they want
             'alerts': {'listen': '127.0.0.1:0', 'sync_interval_seconds': 0, 'probe_interval_seconds': 0},
+            'metrics': {'enabled': False},
         }
         if transport:
             sections['DEFAULT']['transport_url'] = transport

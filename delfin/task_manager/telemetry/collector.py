@@ -120,6 +120,7 @@ class _Run:
         except exception.ServiceUnavailable:
             raise
         except exception.DelfinException as error:
+            self._put_off(self._feed.marks, Capabilities(), error)
             return self._end(metrics.FAILED, error)
         wanted = capabilities.selected(self._feed.selection)
         if not wanted:
@@ -131,8 +132,11 @@ class _Run:
         except exception.DelfinException as error:
             self._put_off(wanted, capabilities, error)
             return self._end(metrics.FAILED, error)
-        end = int((self._began - self._settings.settle_seconds) * 1000) if newest is None else newest
-        if not capabilities.is_historic:
+        if newest is not None:
+            end = newest
+        elif capabilities.is_historic:
+            end = int((self._began - self._settings.settle_seconds) * 1000)
+        else:
             end = int(self._began * 1000)
         due = windows.plan(wanted, self._feed.marks, capabilities, self._interval * 1000, end, self._began)
         for resource_type in due.set_back:
@@ -174,7 +178,7 @@ class _Run:
         except exception.ServiceUnavailable:
             raise
         except exception.DelfinException as error:
-            if known is None:
+            if known is None or _ends_a_run(error):
                 raise
             LOG.warning('what can be measured of storage %s is not known anew: %s', self._storage_id, error)
             return known
@@ -208,7 +212,7 @@ class _Run:
         return newest
 
     def _collect(self, window: Window, wanted: able.Metrics, gaps: Mapping[str, Gap], *, certain: bool) -> None:
-        asked_at = self._now_ms()
+        asked_at = self._now_ms() + (self._skew_ms or 0)
         until = asked_at if window.end is None else window.end
         try:
             with self._door.answer(self._storage_id, 'collect_perf_metrics', self._storage_id, wanted, window.start,
@@ -231,7 +235,7 @@ class _Run:
             names = {resource_type: metrics.names(connection, self._storage_id, resource_type)
                      for resource_type in wanted}
         # What is measured at the moment of the answer comes after the question.
-        end = self._now_ms() + self._interval * 1000 if window.end is None else window.end
+        end = self._now_ms() + (self._skew_ms or 0) + self._interval * 1000 if window.end is None else window.end
         return Reader(self._feed.owner, wanted, window.start, end, names, self._findings)
 
     # --- writing ---
@@ -244,26 +248,30 @@ class _Run:
         owner = self._feed.owner
         portions: list[Points] = []
         marks: dict[str, dict[str, Any]] = {}
+        newest_of_all = max((found.newest for found in reader.found.values() if found.newest is not None), default=None)
         for resource_type, found in reader.found.items():
+            # What is measured at the moment of the answer is measured together, whether or not there is a point of it.
+            newest = newest_of_all if window.end is None else found.newest
             portions += cargo.pack(owner, resource_type, found.series)
             marks[resource_type] = {
-                'collected_until': windows.reached(window, found.newest, asked_at, self._interval * 1000, certain),
+                'collected_until': windows.reached(window, newest, asked_at, self._interval * 1000, certain),
                 'failures': 0, 'retry_at': None, 'error': None, 'points': found.points,
                 'unknown_resources': found.unknown,
                 **({} if found.newest is None else {'newest_at': found.newest})}
 
+        lost = [_seen(gaps[resource_type], reader.found[resource_type].series) for resource_type in marks
+                if resource_type in gaps]
+
         def write(connection: sa.Connection) -> None:
             self._guard(connection)
             metrics.set_marks(connection, self._storage_id, marks)
-            metrics.add_gaps(connection, self._storage_id, [gaps[each] for each in marks if each in gaps])
+            metrics.add_gaps(connection, self._storage_id, lost)
             exports.put_points(connection, portions)
 
         self._database.attempt(write, 'points')
-        for resource_type in marks:
-            if resource_type in gaps:
-                gap = gaps[resource_type]
-                LOG.warning('metrics of %s of storage %s are lost for %.0f s (%s)', resource_type, self._storage_id,
-                            (gap.end - gap.begin) / 1000, gap.reason)
+        for gap in lost:
+            LOG.warning('metrics of %s of storage %s are lost for %.0f s (%s)', gap.resource_type, self._storage_id,
+                        (gap.end - gap.begin) / 1000, gap.reason)
         if portions:
             self._on_queued()
         for resource_type, found in reader.found.items():
@@ -312,6 +320,11 @@ class _Run:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _seen(gap: Gap, series: Sequence[metric_struct]) -> Gap:
+    """A gap ends where points begin: an array forgets by a clock and a measure of its own."""
+    return gap._replace(end=max(gap.end, min((next(iter(each.values)) for each in series), default=gap.end)))
 
 
 def _ends_a_run(error: exception.DelfinException) -> bool:

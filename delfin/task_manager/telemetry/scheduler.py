@@ -31,6 +31,7 @@ LOG = logging.getLogger(__name__)
 _FIRST_SECONDS = 10             # within which a new array is asked for the first time
 _PUT_OFF_SECONDS = 5.0          # after an error of ours
 _BUG_SECONDS = 60.0
+_ROUNDING_SECONDS = 0.001       # a collection that began with its slot must not seem to have begun before it
 
 
 class Observer(Protocol):
@@ -61,7 +62,7 @@ def due_at(plan: Plan, settings: Settings, now: float) -> float | None:
         first = max(1, min(_FIRST_SECONDS, interval // 10))
         return schedule.slot_start(name, first, _moment(now)).timestamp() + first
     last = min(plan.collected_at, now)      # a clock that was set back must not stop it
-    next_slot = schedule.slot_start(name, interval, _moment(last)).timestamp() + interval
+    next_slot = schedule.slot_start(name, interval, _moment(last + _ROUNDING_SECONDS)).timestamp() + interval
     return next_slot if plan.retry_at is None else min(next_slot, max(plan.retry_at, last))
 
 
