@@ -69,8 +69,8 @@ class RateMeter(Generic[K]):
         self._past: dict[K, _Past] = {}
 
     def measure(self, reading: Reading[K], again: Callable[[], Reading[K]]) -> Rates[K]:
-        """The rates of everything in `reading`, up to then; if something's cannot be told yet, `again` is called a second
-        later, and the rates of all are up to that reading. What is gone by then has none.
+        """The rates of everything in `reading`, up to then. If that of something cannot be told yet, `again` is called
+        a second later, and the rates of all are up to that reading; what is gone by then has none.
 
         Readings of different things may take turns: each thing goes by its own last reading.
         """
