@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from delfin import exception
+from delfin import capabilities, exception
 from delfin.drivers.linux import LinuxHostDriver, block
 from delfin.drivers.utils.counters import RateMeter
-from delfin.metrics import METRICS
+from delfin.metrics import METRICS, Owner
+from delfin.task_manager.telemetry.points import Reader
 from tests.drivers.linux.replay import RecordedMachine, driver_of, text_of
 
 BOOTED = 1_800_000_000_000      # epoch ms
@@ -93,6 +94,18 @@ def kernel(lab: RecordedMachine) -> Kernel:
 def test_capabilities_name_known_metrics_in_their_units() -> None:
     units = {(name, facts['unit']) for metrics in EVERYTHING.values() for name, facts in metrics.items()}
     assert units <= {(metric.name, metric.unit) for metric in METRICS.values()}
+
+
+def test_delfin_takes_all_of_it(lab: RecordedMachine) -> None:
+    known, oddities = capabilities.read(LinuxHostDriver.get_capabilities(None))
+    kernel = Kernel(lab)
+    start = lab.clock
+    answer = kernel.driver.collect_perf_metrics(None, 'id-1', known.resource_metrics, start, start)
+    reader = Reader(Owner('id-1', 'nas1', 'linux', 'host', 'S'), known.resource_metrics, start, start + 60_000, {},
+                    oddities)
+    reader.read(answer)
+    assert oddities.listing() == []
+    assert sum(found.points for found in reader.found.values()) == len(answer)
 
 
 def test_the_machine_keeps_no_history() -> None:
