@@ -414,6 +414,17 @@ def test_a_machine_is_the_same_over_ssh_and_here(access: dict[str, Any], connect
     assert rows(connect(access)) == rows(LinuxHostDriver(storage_id='1', cli={'host': 'localhost'}))
 
 
+def test_disks_and_ports_are_measured_over_ssh(access: dict[str, Any], connect: Connect) -> None:
+    driver = connect(access)
+    wanted = {name: driver.get_capabilities(None)['resource_metrics'][name] for name in ('disk', 'port')}
+    started = time.time()
+    points = driver.collect_perf_metrics(None, '1', wanted, 0, 1)
+    assert {point.labels['resource_id'] for point in points} == {
+        *(row['native_disk_id'] for row in driver.list_disks(None)),
+        *(row['native_port_id'] for row in driver.list_ports(None))}
+    assert all(started * 1000 < moment < time.time() * 1000 for point in points for moment in point.values)
+
+
 def transport_of(driver: LinuxHostDriver) -> paramiko.Transport:
     client = driver._runner._client     # type: ignore[attr-defined]
     return client.get_transport()

@@ -138,6 +138,11 @@ class Disk:
         return next((path for path in self.paths if _STATUS.get(path.state) == DiskStatus.NORMAL), self.paths[0])
 
     @property
+    def counted(self) -> tuple[Device, ...]:
+        """The devices whose input and output together are the disk's, each once."""
+        return self.paths if self.multipath is None else (self.multipath,)
+
+    @property
     def top(self) -> Device:
         """The device that is used: the multipath device if there is one."""
         return self.multipath or self.paths[0]
@@ -294,23 +299,30 @@ def _pci_address(target: str | None) -> str | None:
 
 # --- partitions ---
 
-def partition_rows(tree: Tree, pool_of_volume: Mapping[str, str]) -> list[Row]:
-    """Partitions of disks, multipath disks and md arrays as volumes; extended MBR partitions only hold others."""
+def partitions(tree: Tree, pool_of_volume: Mapping[str, str]) -> dict[str, Device]:
+    """Partitions of disks, multipath disks and md arrays by native id: the PARTUUID, else the kernel's name. Extended
+    MBR partitions only hold others and are left out.
+    """
     carriers = {device.kname for disk in disks(tree) for device in (*disk.paths, disk.top)}
-    partitions = {
-        device.kname: device for device in tree.by_kname.values()
+    found = [
+        device for device in tree.by_kname.values()
         if device.type == 'part'
         and device.size > _EXTENDED_PARTITION_BYTES and device.parttype not in _EXTENDED_PARTITIONS
-        and any(parent in carriers or parent in pool_of_volume for parent in tree.parents.get(device.kname, ()))}
-    ids = Counter(device.partuuid for device in partitions.values())
-    return [_partition_row(device, ids, tree.pool_below(device.kname, pool_of_volume))
-            for device in partitions.values()]
+        and any(parent in carriers or parent in pool_of_volume for parent in tree.parents.get(device.kname, ()))]
+    ids = Counter(device.partuuid for device in found)
+    # A disk that was copied has the same PARTUUIDs as the original: then only names tell them apart.
+    return {device.partuuid if device.partuuid and ids[device.partuuid] == 1 else device.kname: device
+            for device in found}
 
 
-def _partition_row(device: Device, ids: Counter[str | None], pool: str | None) -> Row:
+def partition_rows(tree: Tree, pool_of_volume: Mapping[str, str]) -> list[Row]:
+    """Partitions as volumes."""
+    return [_partition_row(native_id, device, tree.pool_below(device.kname, pool_of_volume))
+            for native_id, device in partitions(tree, pool_of_volume).items()]
+
+
+def _partition_row(native_id: str, device: Device, pool: str | None) -> Row:
     return row(
-        # A disk that was copied has the same PARTUUIDs as the original: then only names tell them apart.
-        native_volume_id=device.partuuid if device.partuuid and ids[device.partuuid] == 1 else device.kname,
-        name=device.name, description=device.partlabel, status=VolumeStatus.AVAILABLE, native_storage_pool_id=pool,
-        total_capacity=device.size,
+        native_volume_id=native_id, name=device.name, description=device.partlabel, status=VolumeStatus.AVAILABLE,
+        native_storage_pool_id=pool, total_capacity=device.size,
         extra=extra(kind='partition', device=device.path, fstype=device.fstype, partition_type=device.parttype))

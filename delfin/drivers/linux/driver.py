@@ -14,14 +14,30 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from delfin import exception
+from delfin.common.constants import ResourceType, metric_struct
 from delfin.drivers.driver import Row, StorageDriver
-from delfin.drivers.linux import access, alerts, block, btrfs, host, lvm, md, mounts, network, shares, smart, traps
+from delfin.drivers.linux import (
+    access,
+    alerts,
+    block,
+    btrfs,
+    host,
+    lvm,
+    md,
+    mounts,
+    network,
+    performance,
+    shares,
+    smart,
+    traps,
+)
 from delfin.drivers.linux.block import Disk, Tree
 from delfin.drivers.linux.mounts import Mount
 from delfin.drivers.linux.pools import FILES as POOL_FILES
 from delfin.drivers.linux.pools import Pools
 from delfin.drivers.linux.runner import ToolMissing
 from delfin.drivers.linux.smart import Health
+from delfin.drivers.utils.counters import RateMeter
 
 T = TypeVar('T')
 
@@ -39,6 +55,7 @@ class LinuxHostDriver(StorageDriver):
         super().__init__(**kwargs)
         self._thresholds = alerts.Thresholds.of(kwargs.get(_OPTIONS_SECTION))
         self._runner = access.open_runner(kwargs)
+        self._meter = RateMeter[performance.Source]()
 
     @classmethod
     def get_driver_options(cls) -> Mapping[str, Mapping[str, Any]]:
@@ -52,6 +69,8 @@ class LinuxHostDriver(StorageDriver):
         options = kwargs.get(_OPTIONS_SECTION)
         thresholds = alerts.Thresholds.of(options) if options is not None else self._thresholds
         runner = access.open_runner(kwargs) if any(kwargs.get(name) for name in _ACCESS_SECTIONS) else self._runner
+        if runner is not self._runner:
+            self._meter.forget()
         self._runner.close()
         self._runner, self._thresholds = runner, thresholds
 
@@ -177,6 +196,40 @@ class LinuxHostDriver(StorageDriver):
         return alerts.filesystem_alerts(
             found, inodes or {}, {native_id: errors.get(kname, 0) for native_id, kname in knames.items()},
             {native_id: times[kname] for native_id, kname in knames.items() if kname in times}, self._thresholds)
+
+    # --- performance ---
+
+    @staticmethod
+    def get_capabilities(context: Any, filters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What the kernel counts of disks, volumes, pools and ports. It keeps no history."""
+        return performance.capabilities()
+
+    def collect_perf_metrics(self, context: Any, storage_id: str, resource_metrics: Mapping[str, Any],
+                             start_time: int, end_time: int) -> list[metric_struct]:
+        """One point of each series: the mean since the last call, at the time of this one by the machine's clock. What
+        was not there in the last call is measured for a second. A kind that the machine does not have has no points.
+        """
+        clock, files = self._runner.read_files_now(*performance.COUNTER_FILES, *performance.SEQUENCE_FILES, *POOL_FILES,
+                                                   *network.FILES, *host.IDENTITY_FILES)
+        resources = self._measurable(resource_metrics, files)
+        rates = self._meter.measure(
+            performance.reading(clock, files, resources),
+            again=lambda: performance.reading(*self._runner.read_files_now(*performance.COUNTER_FILES), resources))
+        return performance.points(storage_id, resource_metrics, resources, rates)
+
+    def get_latest_perf_timestamp(self, context: Any) -> int:
+        """Now, by the machine's clock: there is always a newest sample."""
+        return self._runner.read_files_now(*performance.COUNTER_FILES)[0]
+
+    def _measurable(self, wanted: Mapping[str, Any], files: Mapping[str, str]) -> list[performance.Resource]:
+        resources: list[performance.Resource] = []
+        tree = _if_installed(self._tree) if wanted.keys() - {ResourceType.PORT} else None
+        if tree is not None:
+            found = Pools(files, tree)
+            resources += performance.block_resources(wanted, tree, found, files, lvm_is_installed=bool(
+                found.active_volumes and _if_installed(lambda: self._runner.run(lvm.VERSION_COMMAND))))
+        interfaces = _if_installed(self._interfaces) if ResourceType.PORT in wanted else None
+        return resources + performance.port_resources(interfaces or [], files)
 
     # --- facts ---
 

@@ -22,13 +22,13 @@ _PRODUCT_UUID = '/sys/class/dmi/id/product_uuid'        # readable by root only
 _VENDOR = '/sys/class/dmi/id/sys_vendor'
 _PRODUCT = '/sys/class/dmi/id/product_name'
 _OS_RELEASES = ('/etc/os-release', '/usr/lib/os-release')
-_HOSTNAME = '/proc/sys/kernel/hostname'
+HOSTNAME = '/proc/sys/kernel/hostname'
 _KERNEL = '/proc/sys/kernel/osrelease'
 _CPUS = '/sys/devices/system/cpu/online'
 _CPU_INFO = '/proc/cpuinfo'
 _MEMORY = '/proc/meminfo'
 _NETWORK = '/sys/class/net/*'
-IDENTITY_FILES = (*_MACHINE_IDS, _PRODUCT_UUID, _VENDOR, _PRODUCT, *_OS_RELEASES, _HOSTNAME, _KERNEL,
+IDENTITY_FILES = (*_MACHINE_IDS, _PRODUCT_UUID, _VENDOR, _PRODUCT, *_OS_RELEASES, HOSTNAME, _KERNEL,
                   f'{_NETWORK}/address', f'{_NETWORK}/addr_assign_type', f'{_NETWORK}/device/uevent')
 CONTROLLER_FILES = (*IDENTITY_FILES, _CPUS, _CPU_INFO, _MEMORY)
 
@@ -86,7 +86,7 @@ def storage_row(files: Mapping[str, str], raw_capacity: int | None, capacities: 
     pretty = text(release.get('PRETTY_NAME')) or text(release.get('NAME'))
     total, used, free = capacities or (None, None, None)
     return row(
-        name=_line(files, _HOSTNAME), vendor=_dmi(files, _VENDOR) or _VENDOR_DEFAULT,
+        name=_line(files, HOSTNAME), vendor=_dmi(files, _VENDOR) or _VENDOR_DEFAULT,
         model=_dmi(files, _PRODUCT) or pretty, serial_number=serial_number(files),
         firmware_version=_line(files, _KERNEL), description='. '.join(filter(None, (pretty, *notes))) or None,
         status=StorageStatus.NORMAL, raw_capacity=raw_capacity, total_capacity=total, used_capacity=used,
@@ -97,7 +97,7 @@ def controller_row(files: Mapping[str, str], mgmt_ip: str | None) -> Row:
     """The machine as the only controller. Memory is what the kernel has (MemTotal), less than what is installed."""
     memory = re.search(r'^MemTotal:\s+(\d+) kB', files.get(_MEMORY, ''), re.MULTILINE)
     return row(
-        native_controller_id=serial_number(files), name=_line(files, _HOSTNAME), status=ControllerStatus.NORMAL,
+        native_controller_id=serial_number(files), name=_line(files, HOSTNAME), status=ControllerStatus.NORMAL,
         soft_version=_line(files, _KERNEL), cpu_info=_cpu_name(files.get(_CPU_INFO, '')),
         cpu_count=_count(files.get(_CPUS, '')), memory_size=int(memory[1]) * 1024 if memory else None, mgmt_ip=mgmt_ip)
 

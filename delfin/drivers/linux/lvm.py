@@ -23,6 +23,7 @@ GROUPS_COMMAND = ('vgs', *_REPORT, 'vg_uuid,vg_name,vg_attr,vg_size,vg_free,vg_m
 VOLUMES_COMMAND = ('lvs', *_REPORT, 'lv_uuid,lv_name,vg_uuid,vg_name,lv_size,lv_attr,lv_layout,pool_lv,origin,'
                                     'origin_size,data_percent,lv_path')
 MEMBERS_COMMAND = ('pvs', *_REPORT, 'pv_name,vg_uuid')
+VERSION_COMMAND = ('lvs', '--version')
 FILES = ('/sys/block/dm-*/dm/name', '/sys/block/dm-*/dm/uuid', '/sys/block/dm-*/size')
 
 NOTE = 'LVM is seen only as far as its volumes are active, because its tools need root.'

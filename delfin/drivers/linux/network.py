@@ -67,7 +67,7 @@ def parse(output: str) -> list[dict[str, Any]]:
 
 def port_rows(interfaces: list[dict[str, Any]], files: Mapping[str, str], parent: str) -> list[Row]:
     """Rows of the ports; `files` are the contents of `FILES`, `parent` is the id of the controller."""
-    kept = _ports(interfaces, files)
+    kept = ports(interfaces, files)
     return [_port_row(interface, kept[interface['ifname']], files, parent)
             for interface in interfaces if interface['ifname'] in kept]
 
@@ -109,7 +109,7 @@ def _is_wireless(interface: Mapping[str, Any], files: Mapping[str, str]) -> bool
     return properties.get('DEVTYPE') in _WIRELESS
 
 
-def _ports(interfaces: list[dict[str, Any]], files: Mapping[str, str]) -> dict[str, str]:
+def ports(interfaces: list[dict[str, Any]], files: Mapping[str, str]) -> dict[str, str]:
     """Names of the interfaces that are ports, with their logical type."""
     kept = {name: PortLogicalType.PHYSICAL for interface in interfaces
             if f'/sys/class/net/{(name := interface["ifname"])}/device/uevent' in files}

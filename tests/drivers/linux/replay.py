@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +21,7 @@ class RecordedMachine(Runner):
     def __init__(self, name: str) -> None:
         recording = json.loads((DATA / f'{name}.json').read_text('utf-8'))
         self.files: dict[str, str] = recording['files']
+        self.clock = 0      # epoch ms
         self.asked: list[str] = []
         self.commands: list[Sequence[str]] = []
         self.tools = {
@@ -36,8 +38,11 @@ class RecordedMachine(Runner):
 
     def read_files(self, *patterns: str) -> dict[str, str]:
         self.asked.append('files')
-        return {path: content for path, content in self.files.items()
-                if any(PurePosixPath(path).match(pattern) for pattern in patterns)}
+        wanted = re.compile('|'.join(re.escape(pattern).replace(r'\*', '[^/]*') for pattern in patterns))
+        return {path: content for path, content in self.files.items() if wanted.fullmatch(path)}
+
+    def read_files_now(self, *patterns: str) -> tuple[int, dict[str, str]]:
+        return self.clock, self.read_files(*patterns)
 
     def fails(self, tool: str, stderr: str, status: int = 1, stdout: str = '') -> None:
         """From now on the tool ends with an error."""

@@ -152,6 +152,58 @@ def as_nobody(account: pwd.struct_passwd, method: str) -> Any:
     return json.loads(done.stdout)[method]
 
 
+# --- performance ---
+
+def disk_below(place: Path) -> str:
+    """Kernel name of the disk that a directory is on."""
+    number = place.stat().st_dev
+    device = Path(f'/sys/dev/block/{os.major(number)}:{os.minor(number)}')
+    if not device.exists():
+        pytest.skip(f'{place} is on no block device of its own: there is no disk to watch')
+    whole = device.resolve().parent if (device / 'partition').exists() else device.resolve()
+    return whole.name
+
+
+def test_a_disk_shows_what_is_written_to_it(here: LinuxHostDriver, tmp_path: Path) -> None:
+    disk = disk_below(tmp_path)
+    if disk not in {row['name'] for row in here.list_disks(None)}:
+        pytest.skip(f'{tmp_path} is on {disk}, which is no physical disk')
+    wanted = {'disk': here.get_capabilities(None)['resource_metrics']['disk']}
+
+    def ask() -> tuple[int, dict[str, float]]:
+        points = [point for point in here.collect_perf_metrics(None, '1', wanted, 0, 1)
+                  if point.labels['resource_name'] == disk]
+        time, = {time for point in points for time in point.values}
+        return time, {point.name: point.values[time] for point in points}
+
+    def written() -> tuple[int, int]:
+        """Writes and bytes, as sysfs counts them."""
+        fields = Path(f'/sys/block/{disk}/stat').read_text().split()
+        return int(fields[4]), int(fields[6]) * 512
+
+    writes_before, bytes_before = written()
+    started, _ = ask()
+    file, blocks, end = os.open(tmp_path / 'file', os.O_WRONLY | os.O_CREAT | os.O_DSYNC), 0, time.monotonic() + 1
+    try:
+        while blocks < 50 or time.monotonic() < end:
+            os.write(file, bytes(65536))
+            blocks += 1
+    finally:
+        os.close(file)
+    ended, busy = ask()
+    writes_after, bytes_after = written()
+    seconds = (ended - started) / 1000
+    # At least what we wrote, at most what was written since before the first question.
+    assert blocks * 0.99 <= busy['writeIops'] * seconds <= (writes_after - writes_before) * 1.01
+    assert blocks * 65536 * 0.99 <= busy['writeThroughput'] * 2**20 * seconds <= (bytes_after - bytes_before) * 1.01
+    assert 0 < busy['writeResponseTime'] < 10_000 and 0 < busy['writeIoSize'] < 65536
+
+
+def test_the_clock_of_this_machine_is_ours(here: LinuxHostDriver) -> None:
+    before = time.time()
+    assert int(before * 1000) <= here.get_latest_perf_timestamp(None) <= time.time() * 1000
+
+
 # --- a btrfs of our own ---
 
 @pytest.fixture(scope='module')

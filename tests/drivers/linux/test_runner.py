@@ -96,6 +96,22 @@ def test_many_files_are_read_at_once(here: LocalRunner, tmp_path: Path) -> None:
         f'{tmp_path}/a': 'one', f'{tmp_path}/b': 'two\nlines'}
 
 
+def test_the_clock_is_read_with_the_files(here: LocalRunner, tmp_path: Path) -> None:
+    (tmp_path / 'a').write_text('one\n')
+    before = time.time()
+    clock, files = here.read_files_now(f'{tmp_path}/*')
+    assert files == {f'{tmp_path}/a': 'one'} and int(before * 1000) <= clock <= time.time() * 1000
+
+
+def test_a_date_without_milliseconds_is_an_error(
+        here: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'date').write_text('#!/bin/sh\necho 1800000000%3N\n')      # what busybox prints
+    (tmp_path / 'date').chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    with pytest.raises(exception.InvalidResults, match='date .* printed .*GNU coreutils are needed'):
+        here.read_files_now('/proc/version')
+
+
 def test_one_file_is_read(here: LocalRunner) -> None:
     assert here.read('/proc/sys/kernel/ostype') == 'Linux'
 
