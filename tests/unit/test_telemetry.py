@@ -211,6 +211,6 @@ def test_it_is_told_how_each_collection_went(database, work, house):
     work.answers[storage_id] = Outcome('done', None, 17, {'not_finite': 2})
     house()
     until(lambda: house.seen.collections)
-    state, seconds, late, points, rejected = house.seen.collections[0]
-    assert (state, points, rejected) == ('done', 17, {'not_finite': 2})
+    seen_id, state, seconds, late, points, rejected = house.seen.collections[0]
+    assert (seen_id, state, points, rejected) == (storage_id, 'done', 17, {'not_finite': 2})
     assert 0 <= seconds < PATIENCE_SECONDS and 0 <= late < PATIENCE_SECONDS

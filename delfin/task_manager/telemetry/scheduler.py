@@ -37,13 +37,13 @@ _ROUNDING_SECONDS = 0.001       # a collection that began with its slot must not
 class Observer(Protocol):
     """Is told how collections go, for the service's own metrics."""
 
-    def collection(self, state: str, seconds: float, late_seconds: float, points: int,
+    def collection(self, storage_id: str, state: str, seconds: float, late_seconds: float, points: int,
                    rejected: dict[str, int]) -> None:
-        """One has ended."""
+        """One has ended, after so many seconds; it had begun so much later than it was due."""
 
 
 class _Nobody:
-    def collection(self, state: str, seconds: float, late_seconds: float, points: int,
+    def collection(self, storage_id: str, state: str, seconds: float, late_seconds: float, points: int,
                    rejected: dict[str, int]) -> None:
         return None
 
@@ -178,8 +178,8 @@ class Telemetry:
         began, at = time.monotonic(), self._clock()
         outcome, again = self._collect(plan)
         if outcome is not None:
-            self._observer.collection(outcome.state, time.monotonic() - began, max(0.0, at - due), outcome.points,
-                                      outcome.rejected)
+            self._observer.collection(plan.storage_id, outcome.state, time.monotonic() - began, max(0.0, at - due),
+                                      outcome.points, outcome.rejected)
         if not self._holds(plan.storage_id):
             self._forget(plan.storage_id)       # it was told while it went
         with self._lock:
