@@ -23,6 +23,10 @@ setup(
             'alertmanager = delfin.exporter.alertmanager:AlertmanagerFeed',
             'webhook = delfin.exporter.webhook:WebhookExporter',
         ],
+        # What metrics are handed to, likewise: [metrics] exporters.
+        'delfin.performance.exporters': [
+            'log = delfin.exporter.log:MetricsLogExporter',
+        ],
         'oslo.messaging.drivers': [
             'local = delfin.rpc.local:LocalDriver',
         ],

@@ -15,7 +15,10 @@ from delfin.doctor.base import Check, Finding, Patient, ok, problem, warning
 from delfin.rotation import some
 
 _LATELY = timedelta(hours=1)
-_MANY_WAITING = 1000
+# By stream of exporters.
+_MANY_WAITING = {'alerts': 1000, 'metrics': 1_000_000}
+_UNITS = {'alerts': 'events', 'metrics': 'points'}
+_SERVICES = {'alerts': 'delfin-alert', 'metrics': 'delfin-task'}
 
 
 def trap_addresses(patient: Patient) -> Iterator[Finding]:
@@ -62,22 +65,22 @@ def failed_traps(patient: Patient) -> Iterator[Finding]:
                       'the driver was mended')
 
 
-def alert_exporters(patient: Patient) -> Iterator[Finding]:
+def exporting(patient: Patient) -> Iterator[Finding]:
     """Whether what exporters have to deliver is taken."""
     with patient.database.read() as connection:
         found = exports.listing(connection)
         moment = now(connection)
     for row in found:
+        name, waiting = f'exporter {row["name"]} of {row["stream"]}', f'{row["waiting"]} {_UNITS[row["stream"]]} wait'
         if row['error']:
-            yield problem(alert_exporters, f'exporter {row["name"]} fails, {row["waiting"]} events wait: '
-                          f'{row["error"]}')
+            yield problem(exporting, f'{name} fails, {waiting}: {row["error"]}')
         elif row['expires_at'] is None or row['expires_at'] < moment:
-            yield warning(alert_exporters, f'no node runs exporter {row["name"]}, {row["waiting"]} events wait; start '
-                          'delfin-alert with it in [alerts] exporters')
-        elif row['waiting'] > _MANY_WAITING:
-            yield warning(alert_exporters, f'{row["waiting"]} events wait for exporter {row["name"]}')
+            yield warning(exporting, f'no node runs {name}, {waiting}; start {_SERVICES[row["stream"]]} with it in '
+                          f'[{row["stream"]}] exporters')
+        elif row['waiting'] > _MANY_WAITING[row['stream']]:
+            yield warning(exporting, f'{waiting} for {name}')
     if found and not any(row['error'] for row in found):
-        yield ok(alert_exporters, some([row['name'] for row in found]))
+        yield ok(exporting, some([f'{row["name"]} ({row["stream"]})' for row in found]))
 
 
-CHECKS: tuple[Check, ...] = (trap_addresses, silent_agents, refused_traps, failed_traps, alert_exporters)
+CHECKS: tuple[Check, ...] = (trap_addresses, silent_agents, refused_traps, failed_traps, exporting)

@@ -16,7 +16,7 @@ from delfin import exception
 from delfin.db import ownership as owners
 from delfin.db.engine import now
 from delfin.db.runs import ASKED_FOR
-from delfin.db.sqlalchemy.models import nodes, ownership, storages, sync_failures, sync_runs
+from delfin.db.sqlalchemy.models import metric_feeds, nodes, ownership, storages, sync_failures, sync_runs
 from delfin.doctor.base import Check, Finding, Patient, ok, problem, warning
 from delfin.keyring import read_keys
 from delfin.rotation import some
@@ -105,6 +105,15 @@ def failing_storages(patient: Patient) -> Iterator[Finding]:
                       '"GET /v1/storages/{id}/syncs/latest" says what fails')
 
 
+def metric_collections(patient: Patient) -> Iterator[Finding]:
+    """Arrays whose metrics could not be collected last."""
+    found = _ids(patient, sa.select(storages.c.id).join(metric_feeds, metric_feeds.c.storage_id == storages.c.id).where(
+        storages.c.live == 1, storages.c.maintenance == sa.false(), metric_feeds.c.state == 'failed'))
+    if found:
+        yield warning(metric_collections, f'metrics of storage {some(found)} could not be collected; '
+                      '"GET /v1/storages/{id}/metrics-status" says why')
+
+
 def waiting_syncs(patient: Patient) -> Iterator[Finding]:
     """Work that nobody takes up."""
     due = _now(patient) - timedelta(minutes=_PENDING_MINUTES)
@@ -168,4 +177,4 @@ def node_names(patient: Patient) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (task_services, node_versions, node_keys, storage_owners, quarantine, failing_storages,
-                             waiting_syncs, unfinished_removals, maintenance, node_names)
+                             metric_collections, waiting_syncs, unfinished_removals, maintenance, node_names)

@@ -214,18 +214,37 @@ class StorageDriver(abc.ABC):
 
     @staticmethod
     def get_capabilities(context: Any, filters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """What can be measured: `{'is_historic': bool, 'performance_metric_retention_window': seconds,
-        'resource_metrics': {resource type: {metric name: {'unit': str, 'description': str}}}}`, or None.
+        """What can be measured, or None: `{'is_historic': bool, 'performance_metric_retention_window': seconds,
+        'collect_interval': seconds, 'failed_job_collect_interval': seconds,
+        'resource_metrics': {resource type: {metric name: {'unit': str, 'description': str}}}}`.
+
+        `is_historic`: the array keeps samples (for the retention window) that can be asked for later. The two intervals
+        are advice: how often to ask, and the first pause after a failure; leave them out if there is none to give.
+        Resource types and metrics are those of `delfin.common.constants`, any metric for any type; a vendor's own begin
+        with `x_`. `filters` is `{'firmware_version': text or None}`. Asked about every quarter of an hour.
         """
         return None
 
     def collect_perf_metrics(self, context: Any, storage_id: str, resource_metrics: Mapping[str, Any],
                              start_time: int, end_time: int) -> Iterable[metric_struct] | None:
-        """Points of the window [start_time, end_time) in epoch ms for what `resource_metrics` asks for."""
+        """Points of [start_time, end_time), epoch ms by the array's clock, for what `resource_metrics` asks for (a part
+        of `get_capabilities`, in the same shape).
+
+        A flat list (or generator) with one `metric_struct(name, labels, values)` for each metric of each resource:
+        `labels` has `resource_type`, `resource_id` (the native id in the inventory; the storage's own is up to you),
+        `resource_name` if known, `unit`; `values` maps epoch ms to numbers. Raise if anything could not be asked; a
+        window is asked for again then. Return [] if there is nothing, never None.
+
+        If the array keeps no samples (`is_historic` False), give one point for each series, measured now: it may be
+        younger than `end_time`, and stands for the time since the last call.
+        """
         return None
 
     def get_latest_perf_timestamp(self, context: Any) -> int | None:
-        """Epoch ms of the newest sample the array has, or None if it cannot tell."""
+        """Epoch ms of the newest sample the array has, by its own clock; None if it cannot tell.
+
+        Windows end there. Without it they end a minute before now, and points that come later may be missed.
+        """
         return None
 
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exporter `log`: one line for each event."""
+"""The exporters `log`: one line for each event of an alert, one at DEBUG for each delivery of metrics."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any
 
+from delfin.common.constants import metric_struct
 from delfin.context import RequestContext
 from delfin.exporter import base_exporter
-from delfin.exporter.base_exporter import AlertExporterBase
+from delfin.exporter.base_exporter import AlertExporterBase, PerformanceExporterBase
 
 LOG = logging.getLogger(__name__)
 
@@ -24,6 +26,18 @@ class LogExporter(AlertExporterBase):
         """See the base class."""
         for alert in data:
             LOG.info('%s', line(alert))
+
+
+class MetricsLogExporter(PerformanceExporterBase):
+    """Says at DEBUG what was collected of which array: for those who look whether anything comes."""
+
+    def dispatch(self, ctxt: RequestContext, data: list[metric_struct]) -> None:
+        """See the base class."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for _, labels, values in data:
+            counts[labels['storage_id'], labels['resource_type']] += len(values)
+        for (storage_id, resource_type), points in counts.items():
+            LOG.debug('metrics of storage %s: %d points of %s', storage_id, points, resource_type)
 
 
 def line(alert: dict[str, Any]) -> str:

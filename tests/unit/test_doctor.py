@@ -21,7 +21,7 @@ from oslo_config import cfg
 
 from delfin import rpc
 from delfin.common import config
-from delfin.db import Database, alert_sources, engine, exports, ownership, storages, traps
+from delfin.db import Database, alert_sources, engine, exports, metrics, ownership, storages, traps
 from delfin.db.engine import now
 from delfin.db.sqlalchemy import models
 from delfin.doctor import GROUPS, alerting, base, broker, examine, fleet, host
@@ -523,11 +523,26 @@ def test_a_trap_that_no_driver_could_read_is_a_warning(patient: Patient) -> None
 def test_exporters_are_well_fail_or_are_run_by_nobody(patient: Patient) -> None:
     with patient.database.write() as connection:
         exports.claim(connection, 'webhook', 'node-1', 60, events=True)
-    assert worst(alerting.alert_exporters, patient) == ''
+    assert worst(alerting.exporting, patient) == ''
     with patient.database.write() as connection:
         exports.failed(connection, 'webhook', 'refused')
-    assert 'exporter webhook fails, 0 events wait: refused' in worst(alerting.alert_exporters, patient)
+    assert 'exporter webhook of alerts fails, 0 events wait: refused' in worst(alerting.exporting, patient)
     with patient.database.write() as connection:
         exports.worked(connection, 'webhook')
         exports.release(connection, ['webhook'], 'node-1')
-    assert 'no node runs exporter webhook' in worst(alerting.alert_exporters, patient)
+    assert 'no node runs exporter webhook of alerts' in worst(alerting.exporting, patient)
+
+
+def test_metrics_that_wait_for_an_exporter_are_a_warning(patient: Patient) -> None:
+    with patient.database.write() as connection:
+        exports.claim(connection, 'file', 'node-1', 60, events=True, stream=exports.METRICS)
+        exports.put_points(connection, [exports.Points(b'points', 1_000_001)])
+    assert '1000001 points wait for exporter file of metrics' in worst(alerting.exporting, patient)
+
+
+def test_metrics_that_cannot_be_collected_are_a_warning(patient: Patient) -> None:
+    storage_id = support.add_storage(patient.database)
+    assert worst(fleet.metric_collections, patient) == ''
+    with patient.database.write() as connection:
+        metrics.finish(connection, storage_id, 1e9, 1e9, 'failed', 'no answer', [], None)
+    assert storage_id in worst(fleet.metric_collections, patient)
