@@ -6,6 +6,7 @@ In short an hour; with DELFIN_LONG=1 the whole day. The clock jumps, so it takes
 
 from __future__ import annotations
 
+import contextlib
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,18 +39,28 @@ def arrays() -> list[Array]:
     ]
 
 
-@pytest.fixture(params=SEEDS, ids=[f'seed-{seed}' for seed in SEEDS])
-def day(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Day]:
-    database = Database(f'sqlite:///{tmp_path}/delfin.sqlite')
+@contextlib.contextmanager
+def begun(folder: Path, seed: int) -> Iterator[Day]:
+    database = Database(f'sqlite:///{folder}/delfin.sqlite')
     Schema(database).upgrade()
-    day = Day(database, arrays(), request.param)
-    yield day
-    day.close()
-    database.close()
+    day = Day(database, arrays(), seed)
+    try:
+        yield day
+    finally:
+        day.close()
+        database.close()
 
 
-def trouble(day: Day) -> None:
-    """Outages of arrays and of the receiver, moves, restarts; the last eighth of the day is quiet."""
+@pytest.fixture(scope='module', params=SEEDS, ids=[f'seed-{seed}' for seed in SEEDS])
+def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    """A day with outages of arrays and of the receiver, moves, restarts, crashes; its last eighth is quiet."""
+    with begun(tmp_path_factory.mktemp('day'), request.param) as day:
+        make_trouble(day)
+        yield day
+
+
+def make_trouble(day: Day) -> None:
+    """Let the day pass."""
     chance, loud = day.chance, SECONDS * 7 // 8
     events = []
     often = max(2, SECONDS // 7200)
@@ -78,7 +89,6 @@ def within(time: int, spans: list[tuple[int, int]]) -> bool:
 
 
 def test_every_point_comes_that_the_array_could_still_tell(day: Day) -> None:
-    trouble(day)
     assert day.fragile.crashes and day.receiver.arrived
     told = 0
     for array in day.arrays:
@@ -103,7 +113,6 @@ def test_every_point_comes_that_the_array_could_still_tell(day: Day) -> None:
 
 
 def test_it_is_up_to_date_when_all_is_well_again(day: Day) -> None:
-    trouble(day)
     for array in day.arrays:
         newest = max(day.arrived(array, 'volume', 'v1', 'iops'))
         late = (day.clock.now + array.skew) - newest / 1000
@@ -111,7 +120,6 @@ def test_it_is_up_to_date_when_all_is_well_again(day: Day) -> None:
 
 
 def test_an_array_that_keeps_nothing_tells_what_was_missed(day: Day) -> None:
-    trouble(day)
     array = next(each for each in day.arrays if not each.historic)
     times = sorted(day.arrived(array, 'volume', 'v1', 'iops'))
     gaps = day.gaps(array, 'volume')
@@ -122,29 +130,25 @@ def test_an_array_that_keeps_nothing_tells_what_was_missed(day: Day) -> None:
                for begin, end in gaps)
 
 
-def test_nothing_grows(day: Day) -> None:
-    """Neither in the database nor in memory: the second half of the day needs what the first one did."""
-    day.run(SECONDS // 4, [])
-
-    def sizes() -> dict[str, int]:
-        with day.database.read() as connection:
-            return {table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-                    for table in (models.metric_queue, models.metric_gaps, models.collection_marks,
-                                  models.metric_feeds)}
-    before = sizes()
-    tracemalloc.start()
-    kept = tracemalloc.get_traced_memory()[0]
-    arrived = len(day.receiver.arrived)
-    day.run(SECONDS, [])
-    grown = tracemalloc.get_traced_memory()[0] - kept
-    tracemalloc.stop()
-    points = sum(map(len, day.receiver.arrived.values()))
-    assert (sizes(), len(day.receiver.arrived)) == (before, arrived)
-    assert grown < 200 * points + 2**20        # the receiver of this test remembers every point
+def test_a_quiet_day_needs_no_more_at_its_end_than_at_its_begin(tmp_path: Path) -> None:
+    """Neither in the database nor in memory; and no array is asked more than it must be."""
+    with begun(tmp_path, 0) as day:
+        day.run(SECONDS // 4, [])
+        before, series = sizes(day), len(day.receiver.arrived)
+        tracemalloc.start()
+        day.run(SECONDS, [])
+        grown = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        points = sum(map(len, day.receiver.arrived.values()))
+        assert (sizes(day), len(day.receiver.arrived)) == (before, series)
+        assert grown < 200 * points + 2**20        # the receiver of this test remembers every point
+        for array in day.arrays:
+            assert array.asked['collect_perf_metrics'] <= SECONDS / INTERVAL + 3, array.name
+            assert array.asked['get_capabilities'] <= SECONDS / 900 + 3, array.name
 
 
-def test_no_array_is_asked_more_than_it_must_be(day: Day) -> None:
-    day.run(SECONDS, [])
-    for array in day.arrays:
-        assert array.asked['collect_perf_metrics'] <= SECONDS / INTERVAL + 3, array.name
-        assert array.asked['get_capabilities'] <= SECONDS / 900 + 3
+def sizes(day: Day) -> dict[str, int]:
+    tables = (models.metric_queue, models.metric_gaps, models.collection_marks, models.metric_feeds)
+    with day.database.read() as connection:
+        return {table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for table in tables}
