@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this process counts of its own work, for whoever shows it (the exporter prometheus does).
+
+`PROCESS` is the one of a process, as a process has one memory and one set of threads; tests make their own.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Final
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from delfin.version import version_string
+
+_SECONDS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
+
+# "When it was created" beside each counter is of no use to anybody and doubles what is scraped.
+prometheus_client.disable_created_metrics()     # type: ignore[no-untyped-call, unused-ignore]
+
+
+class Telemetry:
+    """Counters and histograms. Any thread may call any method."""
+
+    def __init__(self) -> None:
+        self.registry: Final = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Gauge('delfin_build_info', 'The Delfin that runs here.', ['version', 'python'], registry=self.registry).labels(
+            version_string(), platform.python_version()).set(1)
+        self._collections = Counter('delfin_metrics_collections_total', 'Collections of metrics, by how they ended.',
+                                    ['outcome'], registry=self.registry)
+        self._delivered = Counter('delfin_metrics_points_delivered_total', 'Points of metrics handed to exporters.',
+                                  registry=self.registry)
+        self._rejected = Counter('delfin_metrics_points_rejected_total',
+                                 'Points of metrics that drivers returned and nobody can use.', ['reason'],
+                                 registry=self.registry)
+        self._seconds = Histogram('delfin_metrics_collection_seconds', 'How long an array took for one collection.',
+                                  buckets=_SECONDS, registry=self.registry)
+        self._lateness = Histogram('delfin_metrics_lateness_seconds',
+                                   'How long after it was due a collection began.', buckets=_SECONDS,
+                                   registry=self.registry)
+        self._refused = Counter('delfin_remote_write_refused_points_total',
+                                'Points of metrics that the receiver of remote write will not take.',
+                                registry=self.registry)
+        self._abandoned = Counter('delfin_driver_calls_abandoned_total',
+                                  'Calls of drivers that did not return by their deadline.', registry=self.registry)
+
+    def collection(self, outcome: str, seconds: float, lateness_seconds: float) -> None:
+        """A collection has ended. `outcome` is one of a few words."""
+        self._collections.labels(outcome).inc()
+        self._seconds.observe(seconds)
+        self._lateness.observe(lateness_seconds)
+
+    def points_delivered(self, number: int) -> None:
+        """So many points went to exporters."""
+        self._delivered.inc(number)
+
+    def points_rejected(self, reason: str, number: int) -> None:
+        """So many points cannot be used. `reason` is one of a few words."""
+        self._rejected.labels(reason).inc(number)
+
+    def points_refused(self, number: int) -> None:
+        """The receiver of remote write will never take so many points."""
+        self._refused.inc(number)
+
+    def driver_call_abandoned(self) -> None:
+        """A driver did not return."""
+        self._abandoned.inc()
+
+
+PROCESS: Final = Telemetry()
