@@ -32,7 +32,8 @@ REQUEST_SAMPLES: Final = 10_000
 REQUEST_BYTES: Final = 1024 * 1024      # before it is compressed
 
 _VERSION = '0.1.0'      # what the specification calls 1.0
-_MORE_POSTS = 64        # for one call, to find what is refused
+_MORE_POSTS = 256       # for one call, to find what is refused
+_IN_A_ROW = 16          # single points refused one after the other: then all of this time will be
 _SAMPLE_BYTES = 24      # at most
 _DOUBLE = struct.Struct('<d')
 
@@ -74,7 +75,7 @@ class PrometheusRemoteWrite(PerformanceExporterBase):
 
     def dispatch(self, ctxt: RequestContext, data: list[metric_struct]) -> None:
         """See the base class. What the receiver will never take is counted and left out."""
-        posts = _MORE_POSTS
+        posts, in_a_row = _MORE_POSTS, 0
         refused, reason = 0, ''
         todo = list(reversed(list(self._requests(data))))
         while todo:
@@ -89,12 +90,15 @@ class PrometheusRemoteWrite(PerformanceExporterBase):
             except EventRefused as error:
                 if not error.final:
                     raise
-                halves = divided(request) if posts > 0 else ()
+                halves = divided(request, by_series=in_a_row < _IN_A_ROW) if posts > 0 else ()
                 posts -= len(halves)
                 todo += reversed(halves)
                 if not halves:
                     refused += sum(len(series.samples) for series in request)
+                    in_a_row += 1
                     reason = str(error)
+            else:
+                in_a_row = 0
             self._written.add(digest)
         self._written = set()
         self._tell(refused, reason)
@@ -137,15 +141,15 @@ def _parts(series: Series) -> Iterator[Series]:
         yield Series(series.labels, series.samples[begin:begin + REQUEST_SAMPLES])
 
 
-def divided(request: Sequence[Series]) -> tuple[list[Series], ...]:
+def divided(request: Sequence[Series], *, by_series: bool) -> tuple[list[Series], ...]:
     """A request as two: the older and the newer samples, or if all are of one time, some series and the others. Nothing
-    if there is one sample only.
+    if neither can be.
     """
     times = sorted({sample.at for series in request for sample in series.samples})
     if len(times) > 1:
         middle = times[len(times) // 2]
         return (_of_time(request, lambda at: at < middle), _of_time(request, lambda at: at >= middle))
-    if len(request) > 1:
+    if by_series and len(request) > 1:
         return list(request[:len(request) // 2]), list(request[len(request) // 2:])
     return ()
 
