@@ -24,7 +24,7 @@ from delfin.db import Database
 from delfin.db.schema import Schema
 from delfin.exporter.prometheus import endpoint as module
 from delfin.exporter.prometheus.endpoint import PrometheusEndpoint
-from delfin.telemetry import Telemetry
+from delfin.own_metrics import OwnMetrics
 from tests.checkouts import free_port
 from tests.services import wait_for
 from tests.simulators.tls import Authority, Certificate
@@ -60,7 +60,7 @@ def start(conf: Callable[..., cfg.ConfigOpts], database: Database) -> Iterator[S
     """`start(port=…)`: an endpoint that runs."""
     with contextlib.ExitStack() as stack:
         def begin(**options: object) -> PrometheusEndpoint:
-            made = PrometheusEndpoint(conf(**options), Telemetry())
+            made = PrometheusEndpoint(conf(**options), OwnMetrics())
             stack.callback(made.stop, 1)
             made.start(database)
             return made

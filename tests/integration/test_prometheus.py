@@ -19,7 +19,7 @@ from delfin.db.schema import Schema
 from delfin.exporter.prometheus.endpoint import PrometheusEndpoint
 from delfin.exporter.prometheus.remote_write import PrometheusRemoteWrite
 from delfin.metrics import METRICS, Owner
-from delfin.telemetry import Telemetry
+from delfin.own_metrics import OwnMetrics
 from tests.checkouts import free_port
 from tests.engines.prometheus import Prometheus
 from tests.services import wait_for
@@ -51,9 +51,9 @@ def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
 @pytest.fixture(scope='module')
 def nodes(database: Database, configure: Configure) -> Iterator[list[PrometheusEndpoint]]:
     """Two task services with our names and one with those of SODA Delfin."""
-    made = [PrometheusEndpoint(configure('node-1'), Telemetry(), fleet_seconds=0.5),
-            PrometheusEndpoint(configure('node-2'), Telemetry(), fleet_seconds=0.5),
-            PrometheusEndpoint(configure('node-3', names='soda'), Telemetry())]
+    made = [PrometheusEndpoint(configure('node-1'), OwnMetrics(), fleet_seconds=0.5),
+            PrometheusEndpoint(configure('node-2'), OwnMetrics(), fleet_seconds=0.5),
+            PrometheusEndpoint(configure('node-3', names='soda'), OwnMetrics())]
     for node in made:
         node.start(database)
     yield made

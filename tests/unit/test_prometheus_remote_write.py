@@ -17,7 +17,7 @@ from delfin.exporter.base_exporter import DeliveryFailed, EventRefused
 from delfin.exporter.prometheus import remote_write
 from delfin.exporter.prometheus.names import OwnNames
 from delfin.exporter.prometheus.remote_write import PrometheusRemoteWrite, Sample, Series
-from delfin.telemetry import Telemetry
+from delfin.own_metrics import OwnMetrics
 from tests.simulators.tls import Answer, Request, TlsServer
 from tests.unit.metrics_support import ODD, points
 
@@ -87,18 +87,18 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def telemetry() -> Telemetry:
-    return Telemetry()
+def own() -> OwnMetrics:
+    return OwnMetrics()
 
 
 @pytest.fixture
-def exporter(store, telemetry) -> PrometheusRemoteWrite:
+def exporter(store, own) -> PrometheusRemoteWrite:
     return PrometheusRemoteWrite(remote_write.Receiver(f'{store.http}/api/v1/write', timeout_seconds=5), OwnNames(),
-                                 {'job': 'delfin'}, telemetry)
+                                 {'job': 'delfin'}, own)
 
 
-def refused(telemetry: Telemetry) -> float:
-    return telemetry.registry.get_sample_value('delfin_remote_write_refused_points_total')
+def refused(own: OwnMetrics) -> float:
+    return own.registry.get_sample_value('delfin_remote_write_refused_points_total')
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(min_size=1), min_size=1),
@@ -140,25 +140,25 @@ def test_a_request_is_never_too_large(exporter, store):
     assert list(store.samples['long']) == list(range(25_000))
 
 
-def test_what_comes_a_second_time_does_not_keep_out_what_is_new(exporter, store, telemetry):
+def test_what_comes_a_second_time_does_not_keep_out_what_is_new(exporter, store, own):
     exporter.dispatch(None, [points(str(number), {at: at for at in range(1, 6)}) for number in range(30)])
     exporter.dispatch(None, [points(str(number), {at: at for at in range(1, 9)}) for number in range(40)])
     assert all(set(samples) >= {6, 7, 8} for samples in store.samples.values())
     assert len(store.samples) == 40
 
 
-def test_a_series_that_is_refused_does_not_keep_out_the_others(exporter, store, telemetry):
+def test_a_series_that_is_refused_does_not_keep_out_the_others(exporter, store, own):
     store.samples['7'] = {99: 1}
     exporter.dispatch(None, [points(str(number), {5: 1}) for number in range(50)])
     assert [name for name in map(str, range(50)) if 5 not in store.samples.get(name, {})] == ['7']
-    assert refused(telemetry) == 1
+    assert refused(own) == 1
 
 
-def test_when_everything_is_refused_it_is_given_up_soon(exporter, store, telemetry):
+def test_when_everything_is_refused_it_is_given_up_soon(exporter, store, own):
     store.statuses = [400] * 1000
     exporter.dispatch(None, [points(str(number), {5: 1}) for number in range(500)])
     assert len(store.requests) < 60
-    assert refused(telemetry) == 500
+    assert refused(own) == 500
 
 
 def test_after_a_failure_in_the_middle_only_the_rest_is_sent_again(exporter, store):

@@ -20,7 +20,7 @@ from delfin.exporter.prometheus.names import NAMES
 from delfin.exporter.prometheus.server import Answer, Server
 from delfin.exposure import METRICS, Endpoint
 from delfin.metrics import Owner
-from delfin.telemetry import PROCESS, Telemetry
+from delfin.own_metrics import PROCESS, OwnMetrics
 
 CONTENT_TYPE: Final = 'text/plain; version=0.0.4; charset=utf-8'
 
@@ -30,9 +30,9 @@ class PrometheusEndpoint(MetricsListenerBase):
     process fares.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, telemetry: Telemetry = PROCESS, *,
+    def __init__(self, conf: cfg.ConfigOpts, own: OwnMetrics = PROCESS, *,
                  fleet_seconds: float = READ_SECONDS) -> None:
-        self._conf, self._telemetry, self._fleet_seconds = conf, telemetry, fleet_seconds
+        self._conf, self._own, self._fleet_seconds = conf, own, fleet_seconds
         self._endpoint = Endpoint.of(conf, METRICS)
         self._exposition = Exposition(NAMES[conf.prometheus.names]())
         self._server = Server(conf, self._endpoint, self._answer,
@@ -89,7 +89,7 @@ class PrometheusEndpoint(MetricsListenerBase):
             return Answer.text(HTTPStatus.NOT_FOUND)
         begun = time.perf_counter()
         self._scrapes.inc()
-        own = b''.join(generate_latest(registry) for registry in (self._telemetry.registry, self._registry))
+        own = b''.join(generate_latest(registry) for registry in (self._own.registry, self._registry))
         headers: dict[str, Any] = {'Content-Type': CONTENT_TYPE, 'Vary': 'Accept-Encoding'}
         if takes_gzip:
             answer = Answer(HTTPStatus.OK, self._exposition.packed(own), {**headers, 'Content-Encoding': 'gzip'})

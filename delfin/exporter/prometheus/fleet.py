@@ -220,7 +220,8 @@ def _tell_alerts(found: Sequence[fleet.Count], owned: Mapping[str, Row], lines: 
 def _tell_exporters(rows: Sequence[Row], lines: Lines) -> None:
     for row in rows:
         for name, family in _OF_EXPORTER.items():
-            _tell(family, '', (('exporter', row['name']),), row[name], lines, of_array=False)
+            labels = (('exporter', row['name']), ('stream', row['stream']))
+            _tell(family, '', labels, row[name], lines, of_array=False)
 
 
 def _storage_labels(row: Row) -> dict[str, str | None]:

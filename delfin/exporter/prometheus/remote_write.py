@@ -24,7 +24,7 @@ from delfin.exporter import receiver
 from delfin.exporter.base_exporter import EventRefused, PerformanceExporterBase
 from delfin.exporter.prometheus.names import NAMES, Labels, Names
 from delfin.exporter.receiver import Receiver
-from delfin.telemetry import PROCESS, Telemetry
+from delfin.own_metrics import PROCESS, OwnMetrics
 
 LOG = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ class PrometheusRemoteWrite(PerformanceExporterBase):
     """Writes to one receiver."""
 
     def __init__(self, target: Receiver, names: Names, labels: Mapping[str, str],
-                 telemetry: Telemetry = PROCESS) -> None:
-        self._receiver, self._names, self._labels, self._telemetry = target, names, dict(labels), telemetry
+                 own: OwnMetrics = PROCESS) -> None:
+        self._receiver, self._names, self._labels, self._own = target, names, dict(labels), own
         self._written: set[bytes] = set()       # of a call that failed in the middle
         self._complained: str | None = None
 
@@ -130,7 +130,7 @@ class PrometheusRemoteWrite(PerformanceExporterBase):
 
     def _tell(self, refused: int, reason: str) -> None:
         if refused:
-            self._telemetry.points_refused(refused)
+            self._own.points_refused(refused)
             (LOG.debug if reason == self._complained else LOG.warning)(
                 'remote write: the receiver will not take %d points, they are left out: %s', refused, reason)
             self._complained = reason

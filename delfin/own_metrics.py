@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from typing import Final
 
 import prometheus_client
@@ -20,7 +21,7 @@ _SECONDS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 prometheus_client.disable_created_metrics()     # type: ignore[no-untyped-call, unused-ignore]
 
 
-class Telemetry:
+class OwnMetrics:
     """Counters and histograms. Any thread may call any method."""
 
     def __init__(self) -> None:
@@ -29,11 +30,11 @@ class Telemetry:
         Gauge('delfin_build_info', 'The Delfin that runs here.', ['version', 'python'], registry=self.registry).labels(
             version_string(), platform.python_version()).set(1)
         self._collections = Counter('delfin_metrics_collections_total', 'Collections of metrics, by how they ended.',
-                                    ['outcome'], registry=self.registry)
-        self._delivered = Counter('delfin_metrics_points_delivered_total', 'Points of metrics handed to exporters.',
-                                  registry=self.registry)
+                                    ['state'], registry=self.registry)
+        self._points = Counter('delfin_metrics_points_total', 'Points of metrics handed to exporters.',
+                               registry=self.registry)
         self._rejected = Counter('delfin_metrics_points_rejected_total',
-                                 'Points of metrics that drivers returned and nobody can use.', ['reason'],
+                                 'What drivers returned as metrics and nobody can use.', ['reason'],
                                  registry=self.registry)
         self._seconds = Histogram('delfin_metrics_collection_seconds', 'How long an array took for one collection.',
                                   buckets=_SECONDS, registry=self.registry)
@@ -46,19 +47,15 @@ class Telemetry:
         self._abandoned = Counter('delfin_driver_calls_abandoned_total',
                                   'Calls of drivers that did not return by their deadline.', registry=self.registry)
 
-    def collection(self, outcome: str, seconds: float, lateness_seconds: float) -> None:
-        """A collection has ended. `outcome` is one of a few words."""
-        self._collections.labels(outcome).inc()
+    def collection(self, storage_id: str, state: str, seconds: float, late_seconds: float, points: int,
+                   rejected: Mapping[str, int]) -> None:
+        """See `Observer` of the collection. States and reasons are few words, and become labels."""
+        self._collections.labels(state).inc()
         self._seconds.observe(seconds)
-        self._lateness.observe(lateness_seconds)
-
-    def points_delivered(self, number: int) -> None:
-        """So many points went to exporters."""
-        self._delivered.inc(number)
-
-    def points_rejected(self, reason: str, number: int) -> None:
-        """So many points cannot be used. `reason` is one of a few words."""
-        self._rejected.labels(reason).inc(number)
+        self._lateness.observe(late_seconds)
+        self._points.inc(points)
+        for reason, number in rejected.items():
+            self._rejected.labels(reason).inc(number)
 
     def points_refused(self, number: int) -> None:
         """The receiver of remote write will never take so many points."""
@@ -69,4 +66,4 @@ class Telemetry:
         self._abandoned.inc()
 
 
-PROCESS: Final = Telemetry()
+PROCESS: Final = OwnMetrics()
