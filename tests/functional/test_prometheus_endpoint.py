@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import socket
 import ssl
 import time
@@ -26,7 +27,7 @@ from delfin.exporter.prometheus import endpoint as module
 from delfin.exporter.prometheus.endpoint import PrometheusEndpoint
 from delfin.own_metrics import OwnMetrics
 from tests.checkouts import free_port
-from tests.services import wait_for
+from tests.services import Site, fake, wait_for
 from tests.simulators.tls import Authority, Certificate
 from tests.unit.metrics_support import OWNER, points
 from tests.unit.support import add_storage
@@ -272,3 +273,23 @@ def test_an_answer_on_its_way_is_finished_before_the_stop(start: Start) -> None:
             stop = pool.submit(endpoint.stop, SECONDS)
             assert len(answer.read()) > 20 * 10**6
             stop.result(SECONDS)
+
+
+# --- all of it ---
+
+def test_a_registered_array_is_seen_by_prometheus(tmp_path: Path, session: requests.Session) -> None:
+    port = free_port()
+    site = Site(tmp_path, prometheus={'port': port},
+                metrics={'enabled': True, 'interval_seconds': 5, 'settle_seconds': 0, 'exporters': 'prometheus'})
+    with site.start() as process:
+        storage = process.ready().client.post('/v1/storages', fake(sample_interval_seconds='1'), 201)
+
+        def shown(words: str) -> bool:
+            text = session.get(f'http://127.0.0.1:{port}/metrics', timeout=SECONDS).text
+            return re.search(words, text, re.MULTILINE) is not None
+
+        named = f'.*storage_id="{storage["id"]}"'
+        wait_for('its volumes', lambda: shown(f'^delfin_volume_read_response_time_seconds{{{named}'), 3 * SECONDS)
+        wait_for('what it is', lambda: shown(f'^delfin_storage_info{{{named}'), SECONDS)
+        assert shown(r'^delfin_metrics_collections_total{state="done"} [1-9]')
+        assert process.stop() == 0

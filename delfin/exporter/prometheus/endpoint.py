@@ -77,6 +77,8 @@ class PrometheusEndpoint(MetricsListenerBase):
                   interval_seconds: float) -> None:
         """See `MetricsListenerBase`."""
         self._exposition.collected(owner, resource_type, series, interval_seconds)
+        if self._fleet is not None:
+            self._fleet.expect(owner.storage_id)
 
     def forget(self, storage_id: str) -> None:
         """See `MetricsListenerBase`."""

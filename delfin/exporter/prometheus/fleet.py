@@ -30,6 +30,7 @@ LOG = logging.getLogger(__name__)
 READ_SECONDS: Final = 30.0
 SHOWN_SECONDS: Final = 600.0        # without another word from the database
 
+_PAUSE_SECONDS = 1.0    # between two reads, at least
 _SOME = 500             # storages in one query
 _UNKNOWN = 'unknown'
 
@@ -96,8 +97,10 @@ class Fleet:
         self._seconds, self._clock = seconds, clock
         self._read_at: float | None = None
         self._of_kinds: dict[tuple[str, str], tuple[_AsOf, Lines]] = {}      # by storage and kind
+        self._told: frozenset[str] = frozenset()        # the storages that were read last
         self._away = False
         self._stopping = threading.Event()
+        self._bell = threading.Event()
         self._thread = threading.Thread(target=self._run, name='prometheus-fleet', daemon=True)
 
     def start(self) -> None:
@@ -107,8 +110,14 @@ class Fleet:
     def stop(self, timeout_seconds: float) -> None:
         """Read no more; also if it was never started."""
         self._stopping.set()
+        self._bell.set()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
+
+    def expect(self, storage_id: str) -> None:
+        """This storage is ours; read soon if it is new."""
+        if storage_id not in self._told:
+            self._bell.set()
 
     def age(self) -> float:
         """Seconds since it was read; NaN if it never was."""
@@ -141,6 +150,7 @@ class Fleet:
             _tell_exporters([row for row in exports.listing(connection) if row['node'] == self._node], lines)
         self._exposition.show(lines, SHOWN_SECONDS)
         self._read_at = begun
+        self._told = frozenset(owned)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -156,7 +166,9 @@ class Fleet:
                 self._away = True
             except Exception:       # a bug of ours must not end it
                 LOG.exception('reading the inventory for /metrics failed')
-            self._stopping.wait(self._seconds)
+            self._stopping.wait(min(_PAUSE_SECONDS, self._seconds))
+            self._bell.wait(max(0.0, self._seconds - _PAUSE_SECONDS))
+            self._bell.clear()
 
     def _tell_storage(self, row: Row, moment: datetime, lines: Lines) -> None:
         labels = _storage_labels(row)
