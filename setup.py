@@ -26,6 +26,8 @@ setup(
         # What metrics are handed to, likewise: [metrics] exporters.
         'delfin.performance.exporters': [
             'log = delfin.exporter.log:MetricsLogExporter',
+            'prometheus = delfin.exporter.prometheus.endpoint:PrometheusEndpoint',
+            'remote_write = delfin.exporter.prometheus.remote_write:PrometheusRemoteWrite',
         ],
         'oslo.messaging.drivers': [
             'local = delfin.rpc.local:LocalDriver',

@@ -22,9 +22,10 @@ from granian.http import HTTP1Settings
 from oslo_config import cfg
 
 from delfin import exception, service
-from delfin.api.server import App, Endpoint, Tls, application
+from delfin.api.server import App, application, endpoint_of
 from delfin.common import config
 from delfin.common.masking import Masker
+from delfin.exposure import Endpoint, Tls
 
 PROG = 'delfin-api'
 _ARGUMENTS = 'DELFIN_API_ARGUMENTS'     # how the workers, fresh processes, learn the command line
@@ -46,7 +47,7 @@ def main() -> None:
     try:
         conf, masker = _prepare(sys.argv[1:])
         with service.parts(conf, masker, embedded=False) as parts:
-            endpoint = Endpoint.of(conf, embedded=False)
+            endpoint = endpoint_of(conf, embedded=False)
             application(parts)
             endpoint.bind().close()
     except exception.InvalidConfiguration as error:
@@ -116,7 +117,7 @@ class TlsFiles:
 def _renew(conf: cfg.ConfigOpts, files: TlsFiles) -> None:
     """SIGHUP: new workers get what stands in the files now, unless that is bad."""
     try:
-        tls = Endpoint.of(conf, embedded=False).tls
+        tls = endpoint_of(conf, embedded=False).tls
     except exception.InvalidConfiguration as error:
         LOG.error('the certificate is not renewed: %s', error)
         return

@@ -21,7 +21,7 @@ from delfin import doctor as examination
 from delfin import exception, rpc, service
 from delfin.alert_manager.retry import retry
 from delfin.alert_manager.sockets import parse_address
-from delfin.api.server import Endpoint
+from delfin.api.server import endpoint_of
 from delfin.common import config, json
 from delfin.common.text import first_line
 from delfin.context import get_admin_context
@@ -113,7 +113,7 @@ def config_check(conf: cfg.ConfigOpts) -> str:
         lambda: read_key_file(Path(conf.secrets.key_file)),
         lambda: service.check_schema(service.open_database(conf)),
         lambda: rpc.Rpc(conf).close(),
-        lambda: Endpoint.of(conf, embedded=rpc.is_local(conf)),
+        lambda: endpoint_of(conf, embedded=rpc.is_local(conf)),
         lambda: [parse_address(address) for address in conf.alerts.listen],
         lambda: Runner(conf, service.open_database(conf)),
         lambda: Exports(conf, service.open_database(conf)),

@@ -203,19 +203,26 @@ METRICS_OPTS = [
                     'receiver is away for longer, the oldest go (counted in GET /v1/exporters).'),
 ]
 
+def _http_receiver_opts(name: str) -> list[cfg.Opt]:
+    """How a server over HTTP is told who we are, and how we know it."""
+    return [
+        cfg.StrOpt('username', help=f'User name, where {name} asks for one; with password_file.'),
+        cfg.StrOpt('password_file', help='File with the password: one line, not readable by others.'),
+        cfg.StrOpt('bearer_token_file', help='File with a bearer token: one line, not readable by others.'),
+        cfg.StrOpt('ca_file',
+                   help=f'PEM file with the CAs that may have signed the certificate of {name}. Default: the CAs of '
+                        'the system.'),
+        cfg.FloatOpt('timeout_seconds', default=10, min=0.1, max=50, help='How long to wait for an answer.'),
+    ]
+
+
 ALERTMANAGER_OPTS = [
     cfg.ListOpt('urls', default=['http://127.0.0.1:9093'],
                 help='Base URLs of Alertmanagers (API v2). Of a cluster all members: each is told of every alert.'),
     cfg.StrOpt('delfin_url',
                help='URL at which people reach the REST API of Delfin, for the link from an alert in Alertmanager to '
                     'the same one here. Default: no link.'),
-    cfg.StrOpt('username', help='User name, where Alertmanager asks for one; with password_file.'),
-    cfg.StrOpt('password_file', help='File with the password: one line, not readable by others.'),
-    cfg.StrOpt('bearer_token_file', help='File with a bearer token: one line, not readable by others.'),
-    cfg.StrOpt('ca_file',
-               help='PEM file with the CAs that may have signed the certificate of Alertmanager. Default: the CAs of '
-                    'the system.'),
-    cfg.FloatOpt('timeout_seconds', default=10, min=0.1, max=50, help='How long to wait for an answer.'),
+    *_http_receiver_opts('Alertmanager'),
 ]
 
 WEBHOOK_OPTS = [
@@ -227,6 +234,43 @@ WEBHOOK_OPTS = [
                help='PEM file with the CAs that may have signed the certificate of the receiver. Default: the CAs of '
                     'the system.'),
     cfg.FloatOpt('timeout_seconds', default=10, min=0.1, max=50, help='How long to wait for an answer.'),
+]
+
+PROMETHEUS_OPTS = [
+    cfg.HostAddressOpt('host', default='127.0.0.1',
+                       help='Address at which each task service shows metrics, with the exporter prometheus. A host '
+                            'name is resolved once, at the start, and its first IPv4 address is taken. Every address '
+                            'but a loopback address is refused unless clients must show a certificate '
+                            '(tls_client_ca_file) or allow_unauthenticated_network_access is set.'),
+    cfg.PortOpt('port', default=8191, help='Port for the same.'),
+    cfg.BoolOpt('allow_unauthenticated_network_access', default=False,
+                help='Listen on the network although nobody is asked who he is: whoever reaches the port can read '
+                     'names, sizes, states and metrics of all arrays. Nothing can be changed there.'),
+    cfg.StrOpt('tls_cert_file',
+               help='PEM file with the certificate of this server, followed by those of intermediate CAs. With '
+                    'tls_key_file it switches TLS (1.2 or newer) on. Changed files are found by themselves.'),
+    cfg.StrOpt('tls_key_file',
+               help='PEM file with the private key of the certificate: RSA of at least 2048 bits, P-256, P-384 or '
+                    'Ed25519. Others must not be able to read it.'),
+    cfg.StrOpt('tls_key_password', secret=True, help='Password of the private key, if it is encrypted.'),
+    cfg.StrOpt('tls_client_ca_file',
+               help='PEM file with CAs. Every client must show a certificate that one of them has signed.'),
+    cfg.StrOpt('names', default='delfin', choices=[
+        ('delfin', 'names in base units: delfin_volume_read_response_time_seconds'),
+        ('soda', 'those of SODA Delfin: volume_readResponseTime in ms, as the label unit says')],
+               help='What metrics of arrays are called. The dashboards and rules of Delfin know the first ones. Also '
+                    'for the exporter remote_write.'),
+    cfg.IntOpt('answer_timeout_seconds', default=60, min=1, max=600,
+               help='How long a client may take to read one answer.'),
+]
+
+REMOTE_WRITE_OPTS = [
+    cfg.StrOpt('url',
+               help='URL that points of metrics are written to by remote write 1.0, for example '
+                    'http://127.0.0.1:9090/api/v1/write of a Prometheus with --web.enable-remote-write-receiver.'),
+    cfg.DictOpt('labels', default={'job': 'delfin'},
+                help='Labels that all series get besides their own, as name:value.'),
+    *_http_receiver_opts('the receiver'),
 ]
 
 CLUSTER_OPTS = [
@@ -246,6 +290,8 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'database': DATABASE_OPTS,
     'drivers': DRIVERS_OPTS,
     'metrics': METRICS_OPTS,
+    'prometheus': PROMETHEUS_OPTS,
+    'remote_write': REMOTE_WRITE_OPTS,
     'rpc': RPC_OPTS,
     'secrets': SECRETS_OPTS,
     'sync': SYNC_OPTS,

@@ -54,6 +54,8 @@ _last_contact_at = (
     sa.select(sa.func.max(sync_freshness.c.seen_at))
     .where(sync_freshness.c.storage_id == storages.c.id).scalar_subquery())
 
+REACHABLE = {'done': True, 'failed': False, None: None}       # by `last_answer` of a row
+
 LABELS = ('display_name', 'note', 'site', 'tags')       # what people say of it
 SETTINGS = ('maintenance', 'sync_interval_seconds')     # how it is to be polled
 
@@ -72,6 +74,12 @@ _ONE = _view.where(storages.c.id == sa.bindparam('storage_id'))
 def listing(connection: sa.Connection, query: lists.Query) -> lists.Page:
     """A page of the live storages."""
     return lists.fetch(connection, _view, storages, query)
+
+
+def of_node(connection: sa.Connection, node: str) -> list[dict[str, Any]]:
+    """The live storages that a node owns."""
+    owned = _view.join(ownership, ownership.c.storage_id == storages.c.id).where(ownership.c.node == node)
+    return [dict(row) for row in connection.execute(owned.order_by(storages.c.id)).mappings()]
 
 
 def search(connection: sa.Connection, terms: Sequence[str], prefix: bool, limit: int) -> list[dict[str, Any]]:

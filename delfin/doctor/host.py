@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from delfin import exception, rpc
-from delfin.api.server import Endpoint, paste_file
+from delfin.api.server import endpoint_of, paste_file
 from delfin.common import config
 from delfin.doctor.base import Check, Finding, Patient, ok, problem, warning
 from delfin.drivers.manager import DriverManager
+from delfin.exposure import Endpoint
 from delfin.keyring import read_keys
 
 _MB = 2 ** 20
@@ -169,7 +170,7 @@ def _is_ours(endpoint: Endpoint) -> bool:
 
 
 def _endpoint(patient: Patient) -> Endpoint:
-    return Endpoint.of(patient.conf, embedded=rpc.is_local(patient.conf))
+    return endpoint_of(patient.conf, embedded=rpc.is_local(patient.conf))
 
 
 # --- drivers ---

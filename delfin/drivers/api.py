@@ -31,7 +31,7 @@ from datetime import datetime
 from typing import Any
 
 from delfin import access as access_info
-from delfin import exception
+from delfin import exception, own_metrics
 from delfin.common.masking import Masker
 from delfin.context import RequestContext
 from delfin.db import is_away
@@ -289,6 +289,7 @@ class Door:
                 array.drop()
             array.overdue(call.killed)
             array.changed.notify_all()
+        own_metrics.PROCESS.driver_call_abandoned()
         LOG.error('%s of storage %s did not return within %g s and was %s; is the array reachable?',
                   call.method, array.storage_id, seconds, 'killed' if call.killed else 'abandoned')
 

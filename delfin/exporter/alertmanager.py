@@ -8,7 +8,6 @@ worse, a storage a new name), the old labels are resolved and the new ones fire.
 
 from __future__ import annotations
 
-import base64
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +77,7 @@ class AlertmanagerFeed(AlertFeedBase):
     @classmethod
     def create(cls, conf: cfg.ConfigOpts) -> Self:
         options = conf.alertmanager
-        headers = _credentials(options)
+        headers = receiver.credentials(options, 'alertmanager')
         if not options.urls:
             raise exception.InvalidConfiguration('[alertmanager] urls must be set for the exporter alertmanager')
         members = []
@@ -86,9 +85,7 @@ class AlertmanagerFeed(AlertFeedBase):
             url = receiver.read_url(value, '[alertmanager] urls')
             if url.query:
                 raise exception.InvalidConfiguration('[alertmanager] urls must be base URLs, without a query')
-            if headers is not dict and not receiver.is_private_way(url):
-                raise exception.InvalidConfiguration(
-                    '[alertmanager] urls: a password or token is only sent by https, or to this machine')
+            receiver.check_way(url, headers, '[alertmanager] urls')
             path = value.rstrip('/').removesuffix(_PATH) + _PATH
             members.append(Receiver(path, timeout_seconds=options.timeout_seconds, ca_file=options.ca_file,
                                     headers=headers))
@@ -190,26 +187,3 @@ def _time(milliseconds: int | None) -> str | None:
         return None if milliseconds is None else (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat()
     except OverflowError:
         return None
-
-
-def _credentials(options: Any) -> Callable[[], Mapping[str, str]]:
-    """What makes the Authorization header; `dict` if there is none."""
-    if options.bearer_token_file and options.username:
-        raise exception.InvalidConfiguration('[alertmanager] username and bearer_token_file exclude each other')
-    if bool(options.username) != bool(options.password_file):
-        raise exception.InvalidConfiguration('[alertmanager] username and password_file belong together')
-    if not options.bearer_token_file and not options.username:
-        return dict
-
-    def header() -> Mapping[str, str]:
-        if options.bearer_token_file:
-            token = receiver.read_secret(options.bearer_token_file, '[alertmanager] bearer_token_file')
-            if not token.isascii():
-                raise exception.InvalidConfiguration('[alertmanager] bearer_token_file: it is no token')
-            return {'Authorization': f'Bearer {token}'}
-        password = receiver.read_secret(options.password_file, '[alertmanager] password_file')
-        pair = base64.b64encode(f'{options.username}:{password}'.encode()).decode('ascii')
-        return {'Authorization': f'Basic {pair}'}
-
-    header()        # now, when somebody looks
-    return header

@@ -6,12 +6,14 @@ No proxies and passwords of the environment, no redirects: what is configured is
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ipaddress
 import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import requests
@@ -33,25 +35,28 @@ _TRY_AGAIN = frozenset({408, 429})
 _FINAL = frozenset({400, 413, 422})     # about what was sent; other 4xx may be about who sent it, and where
 
 
+Headers = Callable[[], Mapping[str, str]]
+
+
 class Receiver:
     """One URL. `headers` is asked before each post, since keys in files may change; errors never show their values."""
 
-    def __init__(self, url: str, *, timeout_seconds: float, ca_file: str | None = None,
-                 headers: Callable[[], Mapping[str, str]] = dict) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float, ca_file: str | None = None, headers: Headers = dict,
+                 content_type: str = 'application/json') -> None:
         self._url = url
         self._headers = headers
         self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
         self.name = _place(urlsplit(url))
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.headers.update({'User-Agent': f'delfin/{version_string()}', 'Content-Type': 'application/json'})
+        self._session.headers.update({'User-Agent': f'delfin/{version_string()}', 'Content-Type': content_type})
         try:
             self._session.mount('https://', TrustAdapter(Trust(ca_path=ca_file), self._timeout))
         except exception.InvalidCAPath as error:
             raise exception.InvalidConfiguration(error.msg) from None
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Post JSON. `DeliveryFailed` unless the answer is 2xx, `EventRefused` if it is 4xx."""
+        """Post. `DeliveryFailed` unless the answer is 2xx, `EventRefused` if it is 4xx."""
         try:
             own = self._headers()
         except exception.InvalidConfiguration as error:     # a file has gone or changed
@@ -141,7 +146,38 @@ def read_secret(path: str, option: str) -> str:
     return text
 
 
-def is_private_way(url: SplitResult) -> bool:
+def credentials(options: Any, group: str) -> Headers:
+    """What makes the Authorization header of `username`, `password_file` or `bearer_token_file`; `dict` if there is
+    none. `InvalidConfiguration` names the option `group`.
+    """
+    if options.bearer_token_file and options.username:
+        raise exception.InvalidConfiguration(f'[{group}] username and bearer_token_file exclude each other')
+    if bool(options.username) != bool(options.password_file):
+        raise exception.InvalidConfiguration(f'[{group}] username and password_file belong together')
+    if not options.bearer_token_file and not options.username:
+        return dict
+
+    def header() -> Mapping[str, str]:
+        if options.bearer_token_file:
+            token = read_secret(options.bearer_token_file, f'[{group}] bearer_token_file')
+            if not token.isascii():
+                raise exception.InvalidConfiguration(f'[{group}] bearer_token_file: it is no token')
+            return {'Authorization': f'Bearer {token}'}
+        password = read_secret(options.password_file, f'[{group}] password_file')
+        pair = base64.b64encode(f'{options.username}:{password}'.encode()).decode('ascii')
+        return {'Authorization': f'Basic {pair}'}
+
+    header()        # now, when somebody looks
+    return header
+
+
+def check_way(url: SplitResult, headers: Headers, option: str) -> None:
+    """`InvalidConfiguration` if credentials would leave this machine in clear."""
+    if headers is not dict and not _is_private_way(url):
+        raise exception.InvalidConfiguration(f'{option}: a password or token is only sent by https, or to this machine')
+
+
+def _is_private_way(url: SplitResult) -> bool:
     """Whether a password may travel to it: by TLS, or without leaving this machine."""
     host = url.hostname or ''
     try:

@@ -16,6 +16,7 @@ on the same data and connection pool, and gives medians and their ratio:
 6. *Readers* beside a sync of 100,000 volumes, in a real `delfin-all` (`readers`).
 7. *Traps*: the cost of receiving one against net-snmp's `snmptrapd`; loss, and the time until they are alerts, in a
    real `delfin-all` (`traps`).
+8. *A scrape* of 200,000 series of metrics against `prometheus_client` (`scrape`).
 
 `--write` puts the figures into `docs/benchmarks.md`. The engines are private ones (`tests.engines`) and have the
 settings of the tests; the figures are of reading, which these settings do not change. Nothing here is a test: no test
@@ -30,11 +31,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks import arrays, lists, memory, readers, report, single, sync, traps
+from tests.benchmarks import arrays, lists, memory, readers, report, scrape, single, sync, traps
 from tests.benchmarks.databases import ENGINES, filled
 from tests.benchmarks.measure import Comparison, Figure
 
-PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps')
+PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps', 'scrape')
 
 
 def main() -> None:
@@ -88,6 +89,11 @@ def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str], rounds:
         compared, of_alerts = traps.measure(folder, engines, seconds, _say)
         comparisons += compared
         figures += of_alerts
+    if 'scrape' in parts:
+        _say('scrape')
+        compared, of_scrapes = scrape.measure()
+        comparisons += compared
+        figures += of_scrapes
     return comparisons, figures
 
 

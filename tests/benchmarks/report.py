@@ -21,7 +21,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / 'docs' / 'benchmarks.md'
 
 _BEGIN = '<!-- written by python -m tests.benchmarks --write: begin -->'
 _END = '<!-- end -->'
-_LIBRARIES = ('SQLAlchemy', 'psycopg', 'PyMySQL', 'orjson', 'WebOb', 'Routes', 'waitress')
+_LIBRARIES = ('SQLAlchemy', 'psycopg', 'PyMySQL', 'orjson', 'WebOb', 'Routes', 'waitress', 'prometheus_client')
 _HEAD = ('what', 'engine', 'against', 'floor ms', 'Delfin ms', 'ratio', 'rounds', 'target', '')
 _FIGURE_HEAD = ('what', 'engine', 'measured', 'rounds', 'limit', '', 'basis')
 

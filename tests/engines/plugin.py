@@ -26,6 +26,7 @@ from tests.engines import (
     Sshd,
 )
 from tests.engines.alertmanager import Alertmanager
+from tests.engines.prometheus import Prometheus
 from tests.engines.snmp import Snmpd, Snmptrapd
 
 E = TypeVar('E', bound=Engine)
@@ -79,6 +80,11 @@ def sshd_password_user(sshd: Sshd) -> Account:
 @pytest.fixture(scope='session')
 def alertmanager() -> Iterator[Alertmanager]:
     yield from _for_the_session(Alertmanager)
+
+
+@pytest.fixture(scope='session')
+def prometheus() -> Iterator[Prometheus]:
+    yield from _for_the_session(Prometheus)
 
 
 @pytest.fixture(scope='session')

@@ -23,9 +23,10 @@ import requests
 from oslo_config import cfg
 
 from delfin import exception
-from delfin.api.server import Endpoint
+from delfin.api.server import endpoint_of
 from delfin.common import config
 from delfin.db import Database
+from delfin.exposure import Endpoint
 from tests.services import START_SECONDS, STOP_SECONDS, Client, Process, Site, fake, wait_for
 from tests.unit.support import add_storage
 
@@ -107,7 +108,7 @@ def endpoint(tmp_path: Path) -> Callable[..., Endpoint]:
         file = tmp_path / 'delfin.conf'
         file.write_text('[api]\n' + ''.join(f'{name} = {value}\n' for name, value in options.items()))
         conf = config.load(['--config-file', str(file)], 'test', cfg.ConfigOpts(), default_config_dirs=[])
-        return Endpoint.of(conf, embedded=embedded)
+        return endpoint_of(conf, embedded=embedded)
     return make
 
 

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from oslo_config import cfg
 
 from delfin import exception
-from delfin.api.server import Endpoint
+from delfin.api.server import endpoint_of
 from delfin.common import config
 from tests.engines import RabbitMQ
 from tests.services import START_SECONDS, Client, Site, fake, wait_for
@@ -224,7 +224,7 @@ def complaint(tmp_path: Path) -> Callable[..., str]:
         file.write_text('[api]\n' + ''.join(f'{option} = {value}\n' for option, value in options.items()))
         conf = config.load(['--config-file', str(file)], 'test', cfg.ConfigOpts(), default_config_dirs=[])
         with pytest.raises(exception.InvalidConfiguration) as caught:
-            Endpoint.of(conf, embedded=False)
+            endpoint_of(conf, embedded=False)
         assert '\n' not in caught.value.msg
         return caught.value.msg
     return make

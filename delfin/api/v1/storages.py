@@ -24,7 +24,6 @@ SHOWN = ('id', 'created_at', 'updated_at', *(column.name for column in STORAGE_C
          *storages.SETTINGS, 'sync_status', 'failed_kinds', 'last_sync_at', 'last_contact_at', 'reachable',
          'quarantined_until', 'extra', 'deleted_at', 'deleted')
 _SYNC_STATUS = {'pending': 'SYNCING', 'running': 'SYNCING', 'failed': 'FAILED'}
-_REACHABLE = {'done': True, 'failed': False, None: None}
 
 
 def view(row: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def view(row: dict[str, Any]) -> dict[str, Any]:
     row = dict(row)
     row['failed_kinds'] = sorted(row['failed_kinds'].split(',')) if row['failed_kinds'] else []
     row['sync_status'] = _SYNC_STATUS.get(row.pop('last_run_state'), 'FAILED' if row['failed_kinds'] else 'SYNCED')
-    row['reachable'] = _REACHABLE[row.pop('last_answer')]
+    row['reachable'] = storages.REACHABLE[row.pop('last_answer')]
     row |= {'deleted_at': None, 'deleted': False, 'tags': row['tags'] or []}
     return {name: row[name] for name in SHOWN}
 

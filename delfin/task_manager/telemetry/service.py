@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 
 from oslo_config import cfg
 
+from delfin import own_metrics
 from delfin.db import Database
 from delfin.drivers.api import Door
 from delfin.exporter import manager
@@ -61,7 +62,8 @@ class TelemetryService:
         collector = Collector(database, door, settings, self.exports.listeners, on_queued=self.exports.runner.wake)
         self._telemetry = Telemetry(
             database, conf.host, collector, settings, workers=conf.metrics.workers,
-            poll_seconds=conf.sync.poll_interval_seconds, holds=holds, forget=self.exports.forget)
+            poll_seconds=conf.sync.poll_interval_seconds, holds=holds, forget=self.exports.forget,
+            observer=own_metrics.PROCESS)
 
     def start(self) -> None:
         """Begin."""
