@@ -22,6 +22,7 @@ INTERVALS: Final = 2        # after so many without another value a series is go
 
 _LINES = 2048               # in a chunk: joining them holds up other threads for a millisecond
 _SPAN_BYTES = 64 * 1024     # what is sent at once, and compressed by itself
+_SPARE_LABELS = 1000        # of resources that are not there any more, before they are looked for
 _LEVEL = 1                  # labels repeat so much that more effort gains little
 _GZIP_HEAD = b'\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff'
 _DEFLATE_END = b'\x03\x00'
@@ -77,6 +78,10 @@ class Exposition:
         for family, points in families.values():
             if family is not None and points:
                 self._block(family, owner.storage_id).update(family, points, self._clock())
+        if len(known) > 2 * len(series) + _SPARE_LABELS:      # of resources that came and went
+            present = {key for _, points in families.values() for key in points}
+            for key in known.keys() - present:
+                del known[key]
 
     def show(self, states: Mapping[Family, Mapping[str, Sequence[bytes]]], seconds: float) -> None:
         """Replace what was shown so before: lines of `line` for each family and storage (or '', of the node itself).
