@@ -15,7 +15,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from delfin.alert_manager.rejected import Reason, Rejected
@@ -23,8 +23,8 @@ from delfin.alert_manager.snmp import answers, ber, usm
 from delfin.alert_manager.snmp.answers import Report
 from delfin.alert_manager.snmp.protocols import NO_AUTH_NO_PRIV
 from delfin.alert_manager.sockets import Datagram, Reader
-from delfin.alert_manager.sources import Source, Sources
-from delfin.alert_manager.spool import Peer, Received, Spool, SpoolError, lane_of
+from delfin.alert_manager.sources import Source, Sources, Table
+from delfin.alert_manager.spool import DIGEST_BYTES, Peer, Received, Spool, SpoolError, lane_of
 
 LOG = logging.getLogger(__name__)
 
@@ -47,14 +47,27 @@ class _Refused(Exception):
 
 
 class _Accepted(NamedTuple):
-    """What is to be kept, and what to say when it is. `peers` is news of the sender's clock, `pins` whose engine it
+    """What is to be kept, and what to say when it is. `windows` is news of the sender's clock, `pins` whose engine it
     showed.
     """
 
     row: Received
     answer: bytes | None = None
-    peers: dict[bytes, Peer] = {}
+    windows: Mapping[bytes, usm.TimeWindow] = {}
     pins: tuple[str, ...] = ()
+
+
+class _Speaker(NamedTuple):
+    """As whom a trap may come, and what it is checked against."""
+
+    storage_id: str
+    keys: usm.Keys
+    clock: bytes
+
+
+# Address, engine id, user, authenticated, encrypted.
+_Claim = tuple[str, bytes, bytes, bool, bool]
+_new = tuple.__new__        # makes a NamedTuple of a tuple, four times faster than its class does of arguments
 
 
 class Receiver:
@@ -74,6 +87,8 @@ class Receiver:
         self._keys: dict[tuple[str, bytes], usm.Keys] = {}
         self._forget = False
         self._pinned: dict[str, bytes] = {}         # until the table shows it
+        self._table: Table | None = None
+        self._speakers: dict[_Claim, list[_Speaker]] = {}       # of pinned engines, as table and pins have it
         self._tries: dict[str, tuple[float, int]] = {}
         self._reports = dict.fromkeys(Report, 0)
         self._complained_at = float('-inf')
@@ -116,16 +131,20 @@ class Receiver:
             self._forget_pins()
         accepted: list[tuple[Datagram, _Accepted]] = []
         table = self._sources.table
+        if table is not self._table:
+            self._table = table
+            self._speakers.clear()
         now = int(time.time() * 1000)
         for datagram in batch:
-            moment = now if datagram.at_ms is None else datagram.at_ms      # what came first counts, not what is read
-            candidates = table.at(datagram.host)
+            data, host, _, _, at_ms = datagram
+            candidates = table.at(host)
             if not candidates:
-                self._rejected.note(datagram.host, 'unknown_sender')
+                self._rejected.note(host, 'unknown_sender')
                 continue
+            moment = now if at_ms is None else at_ms        # what came first counts, not what is read
             reason: Reason | None = None
             try:
-                message = ber.read(datagram.data)
+                message = ber.read(data)
                 found = (self._check_v3(datagram, message, candidates, moment) if isinstance(message, ber.V3Message)
                          else _check_community(datagram, message, candidates, moment))
                 if found is not None:       # else it was engine discovery
@@ -139,16 +158,18 @@ class Receiver:
             except Exception:
                 # Our own mistake, or a cipher that the system's library lacks: it must not cost what came with it.
                 reason = 'malformed'
-                LOG.exception('a datagram of %s', datagram.host)
+                LOG.exception('a datagram of %s', host)
             if reason is not None:
-                self._rejected.note(datagram.host, reason)
+                self._rejected.note(host, reason)
         if accepted:
             self._keep(accepted)
 
     def _keep(self, accepted: list[tuple[Datagram, _Accepted]]) -> None:
-        peers: dict[bytes, Peer] = {}
+        windows: dict[bytes, usm.TimeWindow] = {}
         for _, found in accepted:
-            peers |= found.peers
+            if found.windows:
+                windows |= found.windows
+        peers = {clock: Peer(window.boots, window.time, int(window.at * 1000)) for clock, window in windows.items()}
         try:
             new = self._spool.append([found.row for _, found in accepted], peers)
         except SpoolError as error:
@@ -157,22 +178,23 @@ class Receiver:
                 self._rejected.note(datagram.host, 'spool_full')
                 for storage_id in found.pins:       # else the next one would not be the first, and nobody would pin it
                     self._pinned.pop(storage_id, None)
+            self._speakers.clear()
             return
-        lanes = set()
+        self.received += sum(new)
+        hosts = set()
         for (datagram, found), is_new in zip(accepted, new, strict=True):
             if is_new:
-                self.received += 1
-                lanes.add(lane_of(found.row.source))
+                hosts.add(datagram.host)
                 for storage_id in found.pins:
-                    self._learn(storage_id, found)
+                    self._learn(storage_id)
             elif found.answer is None:
                 self._rejected.note(datagram.host, 'replayed')
             else:
                 self.repeated += 1
             if found.answer is not None:
                 datagram.listener.send(found.answer, datagram.peer)
-        if lanes:
-            self._on_stored(lanes)
+        if hosts:
+            self._on_stored(set(map(lane_of, hosts)))
 
     def _complain(self, error: SpoolError) -> None:
         """Once a minute: the counters say how many."""
@@ -185,6 +207,10 @@ class Receiver:
     def _check_v3(self, datagram: Datagram, message: ber.V3Message, candidates: Sequence[Source],
                   moment: int) -> _Accepted | None:
         """RFC 3414, section 3.2, with the users of this sender only. None: it has been answered and that is all."""
+        claim = datagram.host, message.engine_id, message.user, message.authenticated, message.encrypted
+        speakers = self._speakers.get(claim)
+        if speakers is not None:        # nothing has changed since one of its kind came
+            return self._check_trap(datagram, message, speakers, moment)
         if message.engine_id != self._engine_id and message.reportable and not any(
                 self._engine_of(source) == message.engine_id for source in candidates):
             # Whoever wants an answer must know our engine: that is how it gets to know it. (Some devices set the flag
@@ -201,7 +227,11 @@ class Receiver:
                            self._reported(datagram, message, Report.UNSUPPORTED_SECURITY_LEVELS))
         if message.engine_id == self._engine_id:
             return self._check_inform(datagram, message, suited, moment)
-        return self._check_trap(datagram, message, suited, moment)
+        pinned = [source for source in suited if message.engine_id and self._engine_of(source) == message.engine_id]
+        if not pinned:
+            return self._check_first(datagram, message, suited, moment)
+        speakers = self._speakers[claim] = [self._speaker(source, message.engine_id) for source in pinned]
+        return self._check_trap(datagram, message, speakers, moment)
 
     def _check_inform(self, datagram: Datagram, message: ber.V3Message, suited: Sequence[Source],
                       moment: int) -> _Accepted:
@@ -228,67 +258,64 @@ class Receiver:
                        _digest(datagram.host.encode(), message.user, scoped.body))
         return _Accepted(row, answers.acknowledgement_v3(message, scoped, keys, ours))
 
-    def _check_trap(self, datagram: Datagram, message: ber.V3Message, suited: Sequence[Source],
-                    moment: int) -> _Accepted:
-        """A message whose sender is authoritative."""
+    def _check_first(self, datagram: Datagram, message: ber.V3Message, suited: Iterable[Source],
+                     moment: int) -> _Accepted:
+        """A trap of an engine that is not known yet, which may be the one of a source that has none."""
         if not message.engine_id:
             raise _Refused('wrong_engine')
-        pinned = [source for source in suited if self._engine_of(source) == message.engine_id]
-        known = pinned or [source for source in suited
-                           if self._engine_of(source) is None and self._may_try(source, message.engine_id)]
+        known = [source for source in suited
+                 if self._engine_of(source) is None and self._may_try(source, message.engine_id)]
         if not known:
             raise _Refused('wrong_engine')
-        storage_ids, scoped = self._opened_by(datagram, message, known)
-        windows = self._time_windows(message, storage_ids, moment) if message.authenticated else {}
-        if scoped.tag != ber.TRAP_V2:
-            raise _Refused('unsupported')
-        peers: dict[bytes, Peer] = {}
-        if windows:
-            self._windows |= windows
-            peers = {clock: Peer(window.boots, window.time, int(window.at * 1000))
-                     for clock, window in windows.items()}
-        row = Received(moment, datagram.host, _V3, storage_ids, scoped.body,
-                       _digest(datagram.data) if message.authenticated else None)
-        # Without authentication anybody could pin an engine of his own, and lock the device out.
-        pins = storage_ids if message.authenticated and not pinned else ()
-        for storage_id in pins:
+        found = self._check_trap(datagram, message,
+                                 [self._speaker(source, message.engine_id) for source in known], moment)
+        if not message.authenticated:       # else anybody could pin an engine of his own, and lock the device out
+            return found
+        for storage_id in found.row.storage_ids:
             self._pinned[storage_id] = message.engine_id
             self._tries.pop(storage_id, None)       # it was no guess
-        return _Accepted(row, None, peers, pins)
+        self._speakers.clear()
+        return found._replace(pins=found.row.storage_ids)
 
-    def _opened_by(self, datagram: Datagram, message: ber.V3Message,
-                   known: Sequence[Source]) -> tuple[tuple[str, ...], ber.Scoped]:
-        """Whose keys fit a trap, and what it says."""
-        storage_ids, scoped, verified = [], None, False
-        for source in known:
-            keys = self._localised(source, message.engine_id)
-            if usm.verify(datagram.data, message, keys):
-                verified = True
+    def _check_trap(self, datagram: Datagram, message: ber.V3Message, speakers: Iterable[_Speaker],
+                    moment: int) -> _Accepted:
+        """A message whose sender is authoritative: whose keys fit, what it says, and what is new about the sender's
+        clock. There is one for each storage: arrays that were cloned share an engine id, and none must be able to put
+        another's clock forward.
+        """
+        data = datagram.data
+        storage_ids, windows, scoped, verified = [], {}, None, False
+        for storage_id, keys, clock in speakers:
+            if not usm.verify(data, message, keys):
+                continue
+            verified = True
+            try:
+                scoped = usm.decrypt(data, message, keys)
+            except usm.DecryptionFailed:        # another one's key may open it
+                continue
+            storage_ids.append(storage_id)
+            if message.authenticated:
+                known = self._windows.get(clock)
                 try:
-                    scoped = usm.decrypt(datagram.data, message, keys)
-                except usm.DecryptionFailed:        # another one's key may open it
-                    continue
-                storage_ids.append(source.storage_id)
+                    window = usm.of_sender(known, message, moment / 1000)
+                except usm.NotInTimeWindow:
+                    raise _Refused('not_in_time_window') from None
+                if window is not known:
+                    windows[clock] = window
         if scoped is None:
             raise _Refused('decryption_failed' if verified else 'wrong_digest')
-        return tuple(storage_ids), scoped
+        if scoped.tag != ber.TRAP_V2:
+            raise _Refused('unsupported')
+        if windows:
+            self._windows |= windows
+        # What has the MAC of another one is that one: if any other could be found, so could a forged one.
+        digest = data[message.mac][:DIGEST_BYTES].ljust(DIGEST_BYTES, b'\0') if message.authenticated else None
+        return _new(_Accepted, (_new(Received, (moment, datagram.host, _V3, tuple(storage_ids), scoped.body, digest)),
+                                None, windows, ()))
 
-    def _time_windows(self, message: ber.V3Message, storage_ids: Iterable[str],
-                      moment: int) -> dict[bytes, usm.TimeWindow]:
-        """What is new about the sender's clock. One for each storage: arrays that were cloned share an engine id, and
-        none must be able to put another's clock forward.
-        """
-        news = {}
-        for storage_id in storage_ids:
-            clock = message.engine_id + b'/' + storage_id.encode()
-            known = self._windows.get(clock)
-            try:
-                window = usm.of_sender(known, message, moment / 1000)
-            except usm.NotInTimeWindow:
-                raise _Refused('not_in_time_window') from None
-            if window != known:
-                news[clock] = window
-        return news
+    def _speaker(self, source: Source, engine_id: bytes) -> _Speaker:
+        return _Speaker(source.storage_id, self._localised(source, engine_id),
+                        engine_id + b'/' + source.storage_id.encode())
 
     def _engine_of(self, source: Source) -> bytes | None:
         """The engine that may speak for a source."""
@@ -307,6 +334,7 @@ class Receiver:
         """
         self._forget = False
         self._pinned = {}
+        self._speakers.clear()
         unpinned = tuple(b'/' + storage_id.encode() for storage_id in self._sources.table.unpinned)
         if unpinned:
             self._windows = {clock: window for clock, window in self._windows.items() if not clock.endswith(unpinned)}
@@ -326,7 +354,7 @@ class Receiver:
         self._tries[source.storage_id] = since, count + 1
         return count < _TRIES
 
-    def _learn(self, storage_id: str, found: _Accepted) -> None:
+    def _learn(self, storage_id: str) -> None:
         engine_id = self._pinned.get(storage_id)
         if engine_id is not None:
             self._pin(storage_id, engine_id)
@@ -383,7 +411,7 @@ def _check_community(datagram: Datagram, message: ber.Message, candidates: Itera
 
 
 def _digest(*parts: bytes) -> bytes:
-    return hashlib.blake2b(b'\0'.join(parts), digest_size=16).digest()
+    return hashlib.blake2b(b'\0'.join(parts), digest_size=DIGEST_BYTES).digest()
 
 
 def new_engine_id() -> bytes:

@@ -27,11 +27,11 @@ LOG = logging.getLogger(__name__)
 
 LANES = 8
 REMEMBERED_SECONDS = 300        # so long a message that comes again is known
+DIGEST_BYTES = 16
 LARGEST_BOOTS = 2**31 - 1       # RFC 3414, 2.2.2: with this count an engine is at its end
 
 _VERSION = 1
 _APPLICATION_ID = 0x44466C54    # 'DFlT': tells our files from somebody else's
-_DIGEST_BYTES = 16
 _PAGE_BYTES = 4096
 _CHECKPOINT_PAGES = 4000        # fewer, larger ones; the log takes 16 MiB at most
 _ROOM_BYTES = 2 * _CHECKPOINT_PAGES * _PAGE_BYTES       # a full log, and as much where it is copied to
@@ -265,8 +265,8 @@ class Spool:
             known = digest is not None and (digest in fresh or digest in self._known and digest not in gone)
             answers.append(not known)
             if digest is not None and not known:
-                if len(digest) != _DIGEST_BYTES:
-                    raise ValueError(f'a digest has {_DIGEST_BYTES} bytes, not {len(digest)}')
+                if len(digest) != DIGEST_BYTES:
+                    raise ValueError(f'a digest has {DIGEST_BYTES} bytes, not {len(digest)}')
                 fresh[digest] = None
         return answers, tuple(fresh)
 
@@ -402,8 +402,8 @@ class Spool:
     def _load(self, writer: sqlite3.Connection) -> None:
         about = dict(writer.execute('SELECT name, value FROM about'))
         peers = {bytes(row[0]): Peer(*row[1:]) for row in writer.execute('SELECT * FROM peers')}
-        recent = deque(_Recent(row, at, tuple(digests[start:start + _DIGEST_BYTES]
-                                              for start in range(0, len(digests), _DIGEST_BYTES)))
+        recent = deque(_Recent(row, at, tuple(digests[start:start + DIGEST_BYTES]
+                                              for start in range(0, len(digests), DIGEST_BYTES)))
                        for row, at, digests in writer.execute('SELECT id, at, digests FROM digests ORDER BY id'))
         engine = (about['engine_id'], about['boots']) if 'engine_id' in about else None
         self._state = _State(about['spool_id'], engine, peers, recent)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
+import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ _UINT32_MAX = 2**32 - 1
 _MOST_ARCS = 128
 _TOO_SHORT = 'it ends too early'
 _OTHER_VERSION = 'a PDU of another version'
+_USM = 3
+_IS_OF_V1 = {TRAP_V1: True, TRAP_V2: False, INFORM: False}
 
 # RFC 3584, section 3.1: what a v1 trap says beside its variables.
 SYS_UP_TIME = '1.3.6.1.2.1.1.3.0'
@@ -34,6 +37,9 @@ SNMP_TRAP_ENTERPRISE = '1.3.6.1.6.3.1.1.4.3.0'
 SNMP_TRAP_ADDRESS = '1.3.6.1.6.3.18.1.3.0'
 _GENERIC_TRAP = '1.3.6.1.6.3.1.1.5'
 _ENTERPRISE_SPECIFIC = 6
+
+
+_new = tuple.__new__        # makes a NamedTuple of a tuple, four times faster than its class does of arguments
 
 
 class Malformed(Exception):
@@ -325,70 +331,117 @@ def read(data: bytes) -> Message | V3Message:
     (v3: no message); what is wrong inside the PDU shows when that is read (`read_pdu`).
     """
     at, end = _message(data)
-    number, at = _integer(data, at, end, 0)
+    number = _VERSIONS.get(data[at:at + 3])
+    if number is None:
+        number, at = _integer(data, at, end, 0)
+    else:
+        at += 3
     if number in (V1, V2C):
         community, at = _octets(data, at, end)
-        return Message(number, community, _pdu_type(data, at, end, number), slice(at, end))
+        return _new(Message, (number, community, _pdu_type(data, at, end, number), slice(at, end)))
     if number == V3:
         return _read_v3(data, at, end)
     raise Malformed(f'version {number}')
 
 
+_VERSIONS = {bytes((INTEGER, 1, number)): number for number in (V1, V2C, V3)}       # as nearly all write them
 _HEADER = (INTEGER, INTEGER, OCTET_STRING, INTEGER)
 _CONTEXT = (OCTET_STRING, OCTET_STRING)
 _SECURITY = (OCTET_STRING, INTEGER, INTEGER, OCTET_STRING, OCTET_STRING, OCTET_STRING)
 
 
 def _read_v3(data: bytes, at: int, end: int) -> V3Message:
-    inner, at = _expect(data, at, end, SEQUENCE)
-    (message_id, max_size, flag_place, model), inner = _elements(data, inner, at, _HEADER)
-    flags = data[flag_place[0]:flag_place[1]]
-    usm = data[model[0]:model[1]] == b'\3' or _number(data, model) == 3        # nearly always the former
-    if inner != at or len(flags) != 1 or not usm or flags[0] & 0b11 == 0b10:
-        raise Malformed('header data that make no sense')
-    begin, after = _expect(data, at, end, OCTET_STRING)
-    inner, stop = _expect(data, begin, after, SEQUENCE)
-    if stop != after:
-        raise Malformed('bytes behind the security parameters')
-    (engine_id, boots, time, user, mac, privacy), inner = _elements(data, inner, stop, _SECURITY)
-    if inner != stop or user[1] - user[0] > 32 or engine_id[1] - engine_id[0] > 32:
-        raise Malformed('security parameters that make no sense')
-    flag = flags[0]
-    if flag & 2:
-        begin, last = _expect(data, after, end, OCTET_STRING)
-        scoped = slice(begin, last)
-    else:
-        _, last = _expect(data, after, end, SEQUENCE)
-        scoped = slice(after, last)
+    shape = _shape_of(data, at, end)
+    message_id, engine_id, boots, time, user, privacy = shape.values_of(data, at)
+    after = at + shape.size
+    begin, last = _expect(data, after, end, OCTET_STRING if shape.encrypted else SEQUENCE)
     if last != end:
         raise Malformed('bytes behind the message')
-    return V3Message(
-        _number(data, message_id), _number(data, max_size, 484), flag & 1 == 1, flag & 2 == 2, flag & 4 == 4,
-        data[engine_id[0]:engine_id[1]], _number(data, boots), _number(data, time), data[user[0]:user[1]],
-        slice(*mac), data[privacy[0]:privacy[1]], scoped)
+    mac_at, mac_end = shape.mac
+    return _new(V3Message, (
+        _number(message_id), shape.max_size, shape.authenticated, shape.encrypted, shape.reportable, engine_id,
+        _repeated_number(boots), _repeated_number(time), user, slice(at + mac_at, at + mac_end), privacy,
+        slice(begin if shape.encrypted else after, end)))
+
+
+class _Shape:
+    """Where everything is in v3 messages of one kind, from the header to the security parameters.
+
+    A sender's messages differ in few values, not in tags and lengths. So these are looked at one by one only in a
+    message of a new kind; after that, two unpackings tell whether one is of this kind and what it says.
+    """
+
+    __slots__ = ('authenticated', 'encrypted', 'mac', 'max_size', 'reportable', 'size', 'rest', 'rest_of', 'values_of')
+
+    def __init__(self, data: bytes, at: int, end: int) -> None:
+        """Of the message whose header is at `at`; `Malformed`."""
+        inner, stop = _expect(data, at, end, SEQUENCE)
+        (message_id, max_size, flag_place, model), inner = _elements(data, inner, stop, _HEADER)
+        flags = data[slice(*flag_place)]
+        if inner != stop or len(flags) != 1 or flags[0] & 0b11 == 0b10 or _number(data[slice(*model)]) != _USM:
+            raise Malformed('header data that make no sense')
+        begin, after = _expect(data, stop, end, OCTET_STRING)
+        inner, stop = _expect(data, begin, after, SEQUENCE)
+        if stop != after:
+            raise Malformed('bytes behind the security parameters')
+        (engine_id, boots, time, user, mac, privacy), inner = _elements(data, inner, stop, _SECURITY)
+        if inner != stop or user[1] - user[0] > 32 or engine_id[1] - engine_id[0] > 32:
+            raise Malformed('security parameters that make no sense')
+        self.authenticated, self.encrypted, self.reportable = (flags[0] & bit != 0 for bit in (1, 2, 4))
+        self.max_size = _number(data[slice(*max_size)], 484)
+        self.mac = mac[0] - at, mac[1] - at
+        self.size = after - at
+        values = rest = ''
+        before = at
+        for place in (message_id, engine_id, boots, time, user, mac, privacy):
+            between, length = place[0] - before, place[1] - place[0]
+            values += f'{between}x{length}{"x" if place is mac else "s"}'
+            rest += f'{between}s{length}x'
+            before = place[1]
+        self.values_of = struct.Struct(values).unpack_from
+        self.rest_of = struct.Struct(rest).unpack_from          # all but values
+        self.rest = self.rest_of(data, at)
+
+
+_SHAPES: dict[bytes, _Shape] = {}
+_MOST_SHAPES = 1000
+
+
+def _shape_of(data: bytes, at: int, end: int) -> _Shape:
+    """The remembered one, if the message has it, is found by what is usually before the message id and from there to
+    the engine id.
+    """
+    id_at = at + 4
+    start = data[at:id_at]
+    if len(start) < 4:
+        raise Malformed(_TOO_SHORT)
+    mark = start + data[id_at + start[3]:id_at + start[1] + 4]
+    shape = _SHAPES.get(mark)
+    if shape is None or at + shape.size > end or shape.rest_of(data, at) != shape.rest:
+        shape = _Shape(data, at, end)
+        if len(_SHAPES) >= _MOST_SHAPES:
+            _SHAPES.clear()
+        _SHAPES[mark] = shape
+    return shape
 
 
 def _elements(data: bytes, at: int, end: int, tags: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
     """(begin, end) of the values of elements that follow one another with these tags; where the last one ends."""
     found = []
     for tag in tags:
-        begin = at + 2
-        if begin <= end and data[at] == tag and (length := data[at + 1]) < 0x80 and begin + length <= end:
-            at = begin + length
-        else:
-            begin, at = _expect(data, at, end, tag)
+        begin, at = _expect(data, at, end, tag)
         found.append((begin, at))
     return found, at
 
 
-def _number(data: bytes, place: tuple[int, int], smallest: int = 0) -> int:
-    begin, end = place
-    if begin == end:
-        raise Malformed('an integer without bytes')
-    value = int.from_bytes(data[begin:end], 'big', signed=True)
-    if not smallest <= value <= _INT32_MAX:
+def _number(body: bytes, smallest: int = 0) -> int:
+    value = _signed(body)
+    if value < smallest:
         raise Malformed('an integer out of its range')
     return value
+
+
+_repeated_number = functools.lru_cache(maxsize=8192)(_number)       # boots and time are the same for a while
 
 
 def read_scoped(data: bytes, padded: bool = False) -> Scoped:
@@ -396,8 +449,9 @@ def read_scoped(data: bytes, padded: bool = False) -> Scoped:
     at, end = _expect(data, 0, len(data), SEQUENCE)
     if end != len(data) and not padded:
         raise Malformed('bytes behind the scoped PDU')
-    (engine_id, name), at = _elements(data, at, end, _CONTEXT)
-    return Scoped(data[engine_id[0]:engine_id[1]], data[name[0]:name[1]], _pdu_type(data, at, end), data[at:end])
+    engine_id, at = _octets(data, at, end)
+    name, at = _octets(data, at, end)
+    return _new(Scoped, (engine_id, name, _pdu_type(data, at, end), data[at:end]))
 
 
 def _pdu_type(data: bytes, at: int, end: int, version: int = V3) -> int:
@@ -405,8 +459,9 @@ def _pdu_type(data: bytes, at: int, end: int, version: int = V3) -> int:
     tag, _, stop = _header(data, at, end)
     if stop != end:
         raise Malformed('bytes behind the PDU')
-    if tag not in (TRAP_V1, TRAP_V2, INFORM):
+    of_v1 = _IS_OF_V1.get(tag)
+    if of_v1 is None:
         raise Malformed(f'a PDU of type {tag:#x} is no notification')
-    if (tag == TRAP_V1) != (version == V1):
+    if of_v1 != (version == V1):
         raise Malformed(_OTHER_VERSION)
     return tag

@@ -19,9 +19,11 @@ from typing import NamedTuple, Protocol
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from delfin.alert_manager.snmp import ber
 from delfin.alert_manager.snmp.protocols import AUTH_NO_PRIV, AUTH_PRIV, NO_AUTH_NO_PRIV
@@ -31,6 +33,8 @@ WINDOW_SECONDS = 150
 _PASSWORD_BYTES = 1 << 20
 _SALT_BYTES = 8
 _BLOCK_BYTES = 8
+_AES_BLOCK_BYTES = 16
+_CLOCK = struct.Struct('>II').pack
 
 
 class DecryptionFailed(Exception):
@@ -42,17 +46,17 @@ class NotInTimeWindow(Exception):
 
 
 class _Auth(NamedTuple):
-    digest: str
+    algorithm: hashes.HashAlgorithm
     mac_bytes: int
 
 
 _AUTH = {
-    'HMACMD5': _Auth('md5', 12),
-    'HMACSHA': _Auth('sha1', 12),
-    'HMCSHA2224': _Auth('sha224', 16),
-    'HMCSHA2256': _Auth('sha256', 24),
-    'HMCSHA2384': _Auth('sha384', 32),
-    'HMCSHA2512': _Auth('sha512', 48),
+    'HMACMD5': _Auth(hashes.MD5(), 12),
+    'HMACSHA': _Auth(hashes.SHA1(), 12),
+    'HMCSHA2224': _Auth(hashes.SHA224(), 16),
+    'HMCSHA2256': _Auth(hashes.SHA256(), 24),
+    'HMCSHA2384': _Auth(hashes.SHA384(), 32),
+    'HMCSHA2512': _Auth(hashes.SHA512(), 48),
 }
 
 
@@ -151,17 +155,18 @@ class _Aes:
 
     def __init__(self, key: bytes) -> None:
         self._algorithm = AES(key)
-        self._blocks = Cipher(self._algorithm, ECB()).encryptor()
+        self._stream = Cipher(self._algorithm, CFB(bytes(_AES_BLOCK_BYTES))).decryptor()
 
     def decrypt(self, data: bytes, boots: int, time: int, salt: bytes) -> bytes:
-        # What feedback mode means, block by block. A context that lives on makes it four times faster than one of the
-        # library's feedback mode, which must be made anew for each message.
-        before = struct.pack('>II', boots, time) + salt + data[:(len(data) - 1) // 16 * 16]
-        stream = self._blocks.update(before)[:len(data)]
-        return (int.from_bytes(data, 'big') ^ int.from_bytes(stream, 'big')).to_bytes(len(data), 'big')
+        # All that this mode knows while it decrypts is the encrypted block before. So one context goes on from message
+        # to message, the vector of each being the block before its first: six times faster than one made anew for each.
+        size = len(data)
+        padding = bytes(-size % _AES_BLOCK_BYTES)       # the next one begins with a block
+        clear = self._stream.update(b''.join((_CLOCK(boots, time), salt, data, padding)))
+        return clear[_AES_BLOCK_BYTES:_AES_BLOCK_BYTES + size]
 
     def encrypt(self, data: bytes, boots: int, time: int, salt: bytes) -> bytes:
-        return Cipher(self._algorithm, CFB(struct.pack('>II', boots, time) + salt)).encryptor().update(data)
+        return Cipher(self._algorithm, CFB(_CLOCK(boots, time) + salt)).encryptor().update(data)
 
 
 class _Des:
@@ -210,11 +215,14 @@ _PRIVACY = {
 class Keys:
     """The keys of a user for the messages of one engine; made by `localise`. For one thread."""
 
-    def __init__(self, user: User, engine_id: bytes, mac: hmac.HMAC | None, mac_bytes: int,
+    def __init__(self, user: User, engine_id: bytes, mac: HMAC | None, mac_bytes: int,
                  ciphers: list[_Cipher], padded: bool) -> None:
         self.user = user
         self.engine_id = engine_id
         self.mac_bytes = mac_bytes
+        # What a message of theirs says of itself, and what stood in place of its MAC when that was computed.
+        self.claim = engine_id, user.name, user.level != NO_AUTH_NO_PRIV, user.level == AUTH_PRIV
+        self.no_mac = bytes(mac_bytes)
         self._mac = mac
         self._ciphers = ciphers
         self._padded = padded
@@ -223,9 +231,9 @@ class Keys:
         """The authentication parameters of a message that has zeros in their place. Empty without authentication."""
         if self._mac is None:
             return b''
-        mac = self._mac.copy()
+        mac = self._mac.copy()          # has taken the key in already
         mac.update(message)
-        return mac.digest()[:self.mac_bytes]
+        return mac.finalize()[:self.mac_bytes]
 
     def decrypt(self, data: bytes, boots: int, time: int, salt: bytes) -> ber.Scoped:
         """What was encrypted. `DecryptionFailed` if no scoped PDU comes out."""
@@ -255,9 +263,10 @@ def localise(user: User, engine_id: bytes) -> Keys:
     if user.level == NO_AUTH_NO_PRIV:
         return Keys(user, engine_id, None, 0, [], padded=False)
     assert user.auth_protocol and user.auth_key
-    digest, mac_bytes = _AUTH[user.auth_protocol]
+    algorithm, mac_bytes = _AUTH[user.auth_protocol]
+    digest = algorithm.name
     key = localised_key(digest, _MASTER_KEYS.get(digest, user.auth_key.encode()), engine_id)
-    mac = hmac.new(key, digestmod=digest)
+    mac = HMAC(key, algorithm)
     if user.level == AUTH_NO_PRIV:
         return Keys(user, engine_id, mac, mac_bytes, [], padded=False)
     assert user.privacy_protocol and user.privacy_key
@@ -278,10 +287,10 @@ def level_of(message: ber.V3Message) -> str:
 
 def verify(datagram: bytes, message: ber.V3Message, keys: Keys) -> bool:
     """True for a message of this user and engine, of exactly the user's level, with the right MAC if that has one."""
-    if level_of(message) != keys.user.level or message.user != keys.user.name or message.engine_id != keys.engine_id:
+    if (message.engine_id, message.user, message.authenticated, message.encrypted) != keys.claim:
         return False
     place = message.mac
-    without = b''.join((datagram[:place.start], bytes(keys.mac_bytes), datagram[place.stop:]))
+    without = b''.join((datagram[:place.start], keys.no_mac, datagram[place.stop:]))
     return hmac.compare_digest(keys.mac_of(without), datagram[place])
 
 
