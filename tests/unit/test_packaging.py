@@ -26,7 +26,8 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith('#')]
 
 
-REQUIRED = [Requirement(line) for line in lines(SETUP['options']['install_requires'])]
+REQUIRED = [Requirement(line) for text in (
+    SETUP['options']['install_requires'], *SETUP['options.extras_require'].values()) for line in lines(text)]
 BY_NAME = pytest.mark.parametrize('requirement', REQUIRED, ids=lambda requirement: requirement.name)
 
 
@@ -77,7 +78,7 @@ def test_every_package_is_pinned_once():
 @BY_NAME
 def test_every_requirement_is_used(requirement):
     """A requirement that nothing imports is a package too many."""
-    modules = {'alembic': 'alembic', 'cryptography': 'cryptography', 'PasteDeploy': 'paste.deploy',
+    modules = {'alembic': 'alembic', 'confluent-kafka': 'confluent_kafka', 'cryptography': 'cryptography', 'PasteDeploy': 'paste.deploy',
                'PyMySQL': None, 'psycopg': None, 'SQLAlchemy': 'sqlalchemy', 'WebOb': 'webob', 'Routes': 'routes',
                'oslo.utils': None}      # None: named in URLs, or a plug-in's companion
     module = modules.get(requirement.name, requirement.name.replace('.', '_'))
