@@ -207,7 +207,7 @@ class _Producer:
     def __init__(self, settings: dict[str, Any], name: str) -> None:
         self._reports = _Reports()
         self._over = threading.Event()
-        self._client: Producer | None = Producer({**settings, 'error_cb': self._reports.on_error}, logger=_Log)
+        self._client = Producer({**settings, 'error_cb': self._reports.on_error}, logger=_Log)
         # The thread knows nothing of us, so that it ends when an exporter is simply dropped.
         weakref.finalize(self, self._over.set)
         threading.Thread(target=_serve, args=(self._client, self._over), name=name, daemon=True).start()
@@ -224,7 +224,6 @@ class _Producer:
 
     def send(self, topic: str, messages: Sequence[tuple[str, bytes]]) -> None:
         """Hand them to the library."""
-        assert self._client is not None
         self._reports.expect(len(messages))
         for key, value in messages:
             self._client.produce(topic, value, key, on_delivery=self._reports.on_delivery)
@@ -237,9 +236,8 @@ class _Producer:
 
     def discard(self) -> None:
         """Send nothing more. Its thread closes the connections: that, too, may have to wait for a name server."""
-        if self._client is not None:
-            self._client.purge(blocking=False)
-        self._client = None
+        self._client.purge(blocking=False)
+        del self._client        # or it would be closed by whoever lets go of it last
         self._over.set()
 
 

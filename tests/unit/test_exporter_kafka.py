@@ -19,11 +19,12 @@ from delfin import exception
 from delfin.exporter import kafka
 from delfin.exporter.base_exporter import ACKNOWLEDGED, DeliveryFailed, EventRefused
 from delfin.exporter.kafka import AlertExporterKafka, PerformanceExporterKafka
+from delfin.exporter.runner import Runner
 from tests.checkouts import free_port
 from tests.services import wait_for
 from tests.simulators.kafka import Cluster
 from tests.simulators.tls import Answer, Authority, TlsServer
-from tests.unit.exporter_support import measured
+from tests.unit.exporter_support import FAST, Array, measured, register, row_of
 
 PASSWORD = 's3cret-at-the-broker'
 
@@ -156,17 +157,6 @@ def test_brokers_that_come_back_get_everything(make, own_cluster, in_a_hurry):
     assert times_of(own_cluster.messages('m')) == [1, 2, 3]
 
 
-def test_a_short_outage_is_no_failure(make, own_cluster):
-    exporter = make(PerformanceExporterKafka, own_cluster.bootstrap)
-    exporter.dispatch(None, [measured(at=1)])
-    own_cluster.down()
-    back = threading.Timer(0.3, own_cluster.up)
-    back.start()
-    exporter.dispatch(None, [measured(at=2)])
-    back.join()
-    assert times_of(own_cluster.messages('m')) == [1, 2]
-
-
 def test_what_was_given_up_is_not_sent_behind_our_back(make, own_cluster, in_a_hurry):
     exporter = make(PerformanceExporterKafka, own_cluster.bootstrap)
     exporter.dispatch(None, [measured(at=1)])
@@ -218,6 +208,26 @@ def test_reports_between_two_deliveries_do_not_pile_up(make, own_cluster):
     exporter.dispatch(None, [measured()])
     own_cluster.down()
     wait_for('a report', lambda: 'refused' in exporter._topic._producer.trouble)
+
+
+def test_what_waits_in_the_queue_while_brokers_are_away_comes_in_order(conf, database, make, own_cluster):
+    make(AlertExporterKafka, own_cluster.bootstrap, timeout_seconds=1)
+    conf.set_override('exporters', ['AlertExporterKafka'], 'alerts')
+    array = Array(database)
+    register(database, 'kafka')
+    runner = Runner(conf, database, pace=FAST)
+    runner.start()
+    try:
+        own_cluster.down()
+        for number in range(1, 6):
+            array.fault(number)
+        wait_for('a failure', lambda: row_of(database, 'kafka')['failures'])
+        own_cluster.up()
+        wait_for('the delivery', lambda: row_of(database, 'kafka')['waiting'] == 0)
+    finally:
+        runner.stop(10)
+    delivered = [value['alert']['sequence_number'] for value in values_of(own_cluster.messages('a'))]
+    assert list(dict.fromkeys(delivered)) == ['1', '2', '3', '4', '5']
 
 
 # --- what brokers say no to ---

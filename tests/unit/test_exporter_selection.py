@@ -66,7 +66,8 @@ def test_nobody_takes_the_name_of_a_built_in_one(selected, monkeypatch, tmp_path
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(selected):
-    with pytest.raises(exception.InvalidConfiguration, match="no exporter 'kafak'; installed are alertmanager, kafka, log, webhook"):
+    with pytest.raises(exception.InvalidConfiguration, match="no exporter 'kafak'; installed are alertmanager, "
+                                                             'kafka, log, webhook'):
         selected('log', 'kafak')
 
 
