@@ -274,7 +274,7 @@ def test_a_topic_that_may_not_be_written_costs_no_message(make, own_cluster):
 
 def test_an_unknown_certificate_is_not_accepted(make):
     with TlsServer(lambda request: Answer(), Authority().issue('127.0.0.1')) as server:
-        with pytest.raises(DeliveryFailed, match='SSL handshake failed: .*certificate verify failed'):
+        with pytest.raises(DeliveryFailed, match='certificate verify failed'):
             make(PerformanceExporterKafka, f'127.0.0.1:{server.port}', tls=True, timeout_seconds=1).dispatch(
                 None, [measured()])
         assert not server.received
@@ -284,7 +284,7 @@ def test_a_certificate_for_another_host_is_not_accepted(make, tmp_path):
     authority = Authority()
     (tmp_path / 'ca.pem').write_text(authority.pem)
     with TlsServer(lambda request: Answer(), authority.issue('127.0.0.2')) as server:
-        with pytest.raises(DeliveryFailed, match='SSL handshake failed'):
+        with pytest.raises(DeliveryFailed, match='certificate verify failed'):
             make(PerformanceExporterKafka, f'127.0.0.1:{server.port}', tls=True, ca_file=str(tmp_path / 'ca.pem'),
                  timeout_seconds=1).dispatch(None, [measured()])
         assert not server.received
@@ -339,7 +339,7 @@ def test_the_password_shows_nowhere(make, own_cluster, password_file, caplog):
     caplog.set_level(logging.DEBUG)
     exporter = make(PerformanceExporterKafka, own_cluster.bootstrap, sasl_mechanism='PLAIN', username='delfin',
                     password_file=password_file, timeout_seconds=1)
-    with pytest.raises(DeliveryFailed, match='not acknowledged within 1 s: .*SASL') as caught:
+    with pytest.raises(DeliveryFailed, match='(?i)not acknowledged within 1 s: .*sasl') as caught:
         exporter.dispatch(None, [measured()])
     assert PASSWORD not in str(caught.value) + caplog.text
 
