@@ -22,6 +22,12 @@ setup(
             'log = delfin.exporter.log:LogExporter',
             'alertmanager = delfin.exporter.alertmanager:AlertmanagerFeed',
             'webhook = delfin.exporter.webhook:WebhookExporter',
+            'kafka = delfin.exporter.kafka:AlertExporterKafka',
+        ],
+        # What metrics are handed to.
+        'delfin.performance.exporters': [
+            'kafka = delfin.exporter.kafka:PerformanceExporterKafka',
+            'file = delfin.exporter.file:JsonLinesExporter',
         ],
         # What metrics are handed to, likewise: [metrics] exporters.
         'delfin.performance.exporters': [

@@ -176,7 +176,7 @@ ALERTS_OPTS = [
     cfg.PortOpt('trap_port', default=162, min=1, help='Port for the same purpose.'),
     cfg.ListOpt('exporters', default=['log'],
                 help='What alerts are handed to: names or class names of the entry point group delfin.alert.exporters. '
-                     'Built in are log, alertmanager and webhook.'),
+                     'Built in are log, alertmanager, webhook and kafka.'),
     cfg.IntOpt('export_queue_max', default=100_000, min=100, max=10_000_000,
                help='Most events that wait for one exporter; when its receiver is away for longer, the oldest go '
                     '(counted in GET /v1/exporters).'),
@@ -197,7 +197,7 @@ METRICS_OPTS = [
                     'each, for [drivers] metrics_timeout_seconds.'),
     cfg.ListOpt('exporters', default=[],
                 help='What metrics are handed to: names or class names of the entry point group '
-                     'delfin.performance.exporters.'),
+                     'delfin.performance.exporters. Built in are kafka and file.'),
     cfg.IntOpt('export_queue_max', default=10_000_000, min=10_000, max=1_000_000_000,
                help='Most points that wait in the database for one exporter, at about ten bytes each; when its '
                     'receiver is away for longer, the oldest go (counted in GET /v1/exporters).'),
@@ -273,6 +273,42 @@ REMOTE_WRITE_OPTS = [
     *_http_receiver_opts('the receiver'),
 ]
 
+KAFKA_OPTS = [
+    cfg.ListOpt('bootstrap_servers', default=['127.0.0.1:9092'],
+                help='Some brokers of the cluster, with ports; the others are learned from them.'),
+    cfg.StrOpt('metrics_topic', default='delfin-metrics', help='Topic that metrics are sent to.'),
+    cfg.StrOpt('alerts_topic', default='delfin-alerts', help='Topic that alerts are sent to.'),
+    cfg.BoolOpt('tls', default=False, help='Connect with TLS. Certificates and host names of brokers are verified.'),
+    cfg.StrOpt('ca_file',
+               help='PEM file with the CAs that may have signed the certificates of the brokers. Default: the CAs of '
+                    'the system.'),
+    cfg.StrOpt('cert_file', help='PEM file with a certificate to show to the brokers, where they ask for one.'),
+    cfg.StrOpt('key_file', help='PEM file with its private key, not readable by others.'),
+    cfg.StrOpt('key_password_file',
+               help='File with the password of the private key, if it is encrypted: one line, not readable by others.'),
+    cfg.StrOpt('sasl_mechanism', choices=['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'],
+               help='How to log in with username and password. Default: not at all.'),
+    cfg.StrOpt('username', help='User name at the brokers.'),
+    cfg.StrOpt('password_file',
+               help='File with the password: one line, not readable by others. It is only sent with tls, or to brokers '
+                    'on this machine.'),
+    cfg.StrOpt('compression', default='zstd', choices=['none', 'gzip', 'snappy', 'lz4', 'zstd'],
+               help='How batches of messages are compressed. All consumers must be able to read it.'),
+    cfg.StrOpt('client_id', default='delfin', help='What the brokers call Delfin in their logs and quotas.'),
+    cfg.FloatOpt('timeout_seconds', default=10, min=1, max=50,
+                 help='How long to wait until the brokers have acknowledged what was sent.'),
+]
+
+METRICS_FILE_OPTS = [
+    cfg.StrOpt('path',
+               help='File that the exporter of metrics named file appends to. Each node needs one of its own. Default: '
+                    'metrics/metrics.jsonl in state_path.'),
+    cfg.IntOpt('max_mb', default=100, min=1, max=1024,
+               help='Size at which a file is full and the next one begins, in MiB.'),
+    cfg.IntOpt('keep_files', default=10, min=1, max=10000, help='Full files that are kept; older ones are deleted.'),
+    cfg.BoolOpt('compress', default=False, help='Compress full files with gzip.'),
+]
+
 CLUSTER_OPTS = [
     cfg.FloatOpt('heartbeat_seconds', default=2, min=0.1, max=60,
                  help='How often a task service tells the others, through the database, that it lives.'),
@@ -289,7 +325,9 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     'cluster': CLUSTER_OPTS,
     'database': DATABASE_OPTS,
     'drivers': DRIVERS_OPTS,
+    'kafka': KAFKA_OPTS,
     'metrics': METRICS_OPTS,
+    'metrics_file': METRICS_FILE_OPTS,
     'prometheus': PROMETHEUS_OPTS,
     'remote_write': REMOTE_WRITE_OPTS,
     'rpc': RPC_OPTS,

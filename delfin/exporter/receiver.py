@@ -30,6 +30,7 @@ from delfin.version import version_string
 _CONNECT_SECONDS = 5.0
 _ANSWER_BYTES = 4096        # of an answer's body; no more is read
 _SHOWN = 200                # of it in an error
+_FILE_BYTES = 1 << 20       # of a file that an option names
 
 _TRY_AGAIN = frozenset({408, 429})
 _FINAL = frozenset({400, 413, 422})     # about what was sent; other 4xx may be about who sent it, and where
@@ -129,18 +130,25 @@ def read_url(value: str, option: str) -> SplitResult:
     return url
 
 
-def read_secret(path: str, option: str) -> str:
-    """A secret in a file, without the line break at its end; `InvalidConfiguration` names the `option`."""
+def read_file(path: str, option: str, *, private: bool = False) -> bytes:
+    """A file that an option names; `InvalidConfiguration` if it is not there, or private and open to others."""
     try:
         with Path(path).open('rb') as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(_ANSWER_BYTES).decode('utf-8').rstrip('\r\n')
+            content = file.read(_FILE_BYTES)
     except OSError as error:
         raise exception.InvalidConfiguration(f'{option}: {error.strerror}: {path}') from None
+    if private and mode & 0o007:
+        raise exception.InvalidConfiguration(f'{option}: {path} is open to others; run "chmod o= {path}"')
+    return content
+
+
+def read_secret(path: str, option: str) -> str:
+    """A secret in a file, without the line break at its end; `InvalidConfiguration` names the `option`."""
+    try:
+        text = read_file(path, option, private=True).decode('utf-8').rstrip('\r\n')
     except UnicodeDecodeError:
         raise exception.InvalidConfiguration(f'{option}: {path} is not UTF-8 text') from None
-    if mode & 0o007:
-        raise exception.InvalidConfiguration(f'{option}: {path} is open to others; run "chmod o= {path}"')
     if not text or not text.isprintable():
         raise exception.InvalidConfiguration(f'{option}: {path} must hold one line of text')
     return text

@@ -14,15 +14,13 @@ from oslo_config import cfg
 from delfin import exception
 from delfin.common import json
 from delfin.context import RequestContext
-from delfin.exporter import base_exporter, receiver
+from delfin.exporter import base_exporter, documents, receiver
 from delfin.exporter.base_exporter import AlertExporterBase, DeliveryFailed
 from delfin.exporter.receiver import Receiver
 
-VERSION = '1'
 SIGNATURE = 'X-Delfin-Signature'
 DELIVERY = 'X-Delfin-Delivery'
 
-_ABOUT = {'event_id': 'id', 'event': 'event', 'event_at': 'at'}
 _SHORTEST_SECRET = 16
 
 
@@ -56,7 +54,7 @@ class WebhookExporter(AlertExporterBase):
 
     def dispatch(self, ctxt: RequestContext, data: list[dict[str, Any]]) -> None:
         """See the base class."""
-        body = json.dumps({'version': VERSION, 'events': [_event(alert) for alert in data]})
+        body = json.dumps({'version': documents.VERSION, 'events': [documents.event(alert) for alert in data]})
         moment = int(self._clock())
         try:
             key = self._secret()
@@ -74,8 +72,3 @@ def signature(key: str, moment: int, body: bytes) -> str:
 def delivery(data: list[dict[str, Any]]) -> str:
     """The same for the same events."""
     return hashlib.blake2b('\n'.join(alert['event_id'] for alert in data).encode(), digest_size=16).hexdigest()
-
-
-def _event(alert: dict[str, Any]) -> dict[str, Any]:
-    about = {shown: alert[name] for name, shown in _ABOUT.items()}
-    return {**about, 'alert': {name: value for name, value in alert.items() if name not in _ABOUT}}

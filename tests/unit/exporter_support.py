@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from delfin.alerts import TRAP, parsed
+from delfin.common.constants import metric_struct
 from delfin.db import Database, alerts, exports
 from delfin.db.alerts import Report
 from delfin.db.sqlalchemy.models import storages
@@ -100,6 +101,15 @@ class Calls:
         error = self.fail(args[0])
         if error is not None:
             raise CallFailed(error)
+
+
+def measured(storage_id: str = 'array-1', *, at: int = 1000, value: float = 7.0, resource_id: str = 'vol-1',
+             **labels: Any) -> metric_struct:
+    """A series with one point, as exporters of metrics are given it."""
+    return metric_struct('readIops', {
+        'storage_id': storage_id, 'resource_type': 'volume', 'resource_id': resource_id, 'resource_name': 'db01',
+        'type': 'RAW', 'unit': 'IOPS', 'name': 'Array 1', 'serial_number': 'SN-1', 'vendor': 'Example', 'model': 'X1',
+        **labels}, {at: value})
 
 
 def register(database: Database, name: str, node: str = 'node-1', *, events: bool = True) -> None:

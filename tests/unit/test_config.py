@@ -189,7 +189,7 @@ def test_every_number_has_bounds(group, opt):
 
 def test_times_and_sizes_say_their_unit():
     plain = {'threads', 'workers', 'port', 'max_limit', 'pool_size', 'keep_runs', 'spool_max_rows', 'keep_failed_traps',
-             'trap_port', 'export_queue_max'}       # counts
+             'trap_port', 'export_queue_max', 'keep_files'}       # counts
     assert all(opt.name in plain or opt.name.endswith(('_seconds', '_days', '_kb', '_mb'))
                for _, opt in ALL_OPTIONS if isinstance(opt, cfg.IntOpt | cfg.FloatOpt))
 

@@ -8,6 +8,7 @@ import pytest
 from delfin import exception
 from delfin.exporter import manager
 from delfin.exporter.alertmanager import AlertmanagerFeed
+from delfin.exporter.kafka import AlertExporterKafka
 from delfin.exporter.log import LogExporter
 from delfin.exporter.webhook import WebhookExporter
 from tests.unit.exporter_support import declare
@@ -41,6 +42,10 @@ def test_a_configuration_of_soda_delfin_selects_ours(selected):
         'log': LogExporter, 'alertmanager': AlertmanagerFeed}
 
 
+def test_kafka_goes_by_the_name_that_it_has_there(selected):
+    assert selected('kafka') == selected('AlertExporterKafka') == {'kafka': AlertExporterKafka}
+
+
 def test_one_exporter_under_two_names_runs_once(selected):
     assert list(selected('log', 'LogExporter', 'AlertExporterExample')) == ['log']
 
@@ -61,7 +66,8 @@ def test_nobody_takes_the_name_of_a_built_in_one(selected, monkeypatch, tmp_path
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(selected):
-    with pytest.raises(exception.InvalidConfiguration, match="no exporter 'kafak'; installed are alertmanager, log"):
+    with pytest.raises(exception.InvalidConfiguration, match="no exporter 'kafak'; installed are alertmanager, "
+                                                             'kafka, log, webhook'):
         selected('log', 'kafak')
 
 

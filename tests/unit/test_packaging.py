@@ -26,7 +26,8 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith('#')]
 
 
-REQUIRED = [Requirement(line) for line in lines(SETUP['options']['install_requires'])]
+REQUIRED = [Requirement(line) for text in (
+    SETUP['options']['install_requires'], *SETUP['options.extras_require'].values()) for line in lines(text)]
 BY_NAME = pytest.mark.parametrize('requirement', REQUIRED, ids=lambda requirement: requirement.name)
 
 
@@ -80,7 +81,7 @@ def test_every_requirement_is_used(requirement):
     modules = {'alembic': 'alembic', 'cryptography': 'cryptography', 'PasteDeploy': 'paste.deploy',
                'PyMySQL': None, 'psycopg': None, 'SQLAlchemy': 'sqlalchemy', 'WebOb': 'webob', 'Routes': 'routes',
                'oslo.utils': None}      # None: named in URLs, or a plug-in's companion
-    module = modules.get(requirement.name, requirement.name.replace('.', '_'))
+    module = modules.get(requirement.name, re.sub('[.-]', '_', requirement.name))
     if module is None:
         return
     parent, _, name = module.rpartition('.')
