@@ -25,6 +25,7 @@ from delfin.common import config, logs, masking
 from delfin.common.text import first_line
 from delfin.db import Database
 from delfin.db.schema import Schema
+from delfin.drivers.utils import performance_file
 from delfin.keyring import Keyring
 from delfin.version import version_string
 
@@ -177,7 +178,7 @@ def main(prog: str, build: Callable[[Parts], Sequence[Service]], *, embedded: bo
     try:
         conf, masker = prepare(sys.argv[1:] if argv is None else argv, prog)
         with parts(conf, masker, embedded=embedded) as made:
-            os.chdir(conf.state_path)       # some drivers write scratch files into the working directory
+            _enter_scratch_directory(Path(conf.state_path))
             Launcher(build(made), conf.shutdown_timeout_seconds).run()
     except exception.InvalidConfiguration as error:
         leave(config.fail(prog, error))
@@ -187,6 +188,15 @@ def main(prog: str, build: Callable[[Parts], Sequence[Service]], *, embedded: bo
         leave(1)
     LOG.info('stopped')
     leave(0)
+
+
+def _enter_scratch_directory(path: Path) -> None:
+    """Some drivers write scratch files into the working directory, or into folders below that they expect."""
+    try:
+        performance_file.make_folders(path)
+    except OSError as error:
+        raise exception.InvalidConfiguration(f'[DEFAULT] state_path: {error.strerror}: {error.filename}') from None
+    os.chdir(path)
 
 
 def leave(code: int) -> None:
