@@ -18,6 +18,6 @@ def is_alert_in_time_range(query_para: Mapping[str, Any] | None, occur_time: Any
     try:
         begin, end = (int(query_para.get(name) or 0) for name in ('begin_time', 'end_time'))
         moment = int(occur_time)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return True
     return bool(begin or end) and (not begin or moment >= begin) and (not end or moment <= end)

@@ -26,6 +26,7 @@ COMMAND_TIMEOUTS = 10
 
 _WAKE_SECONDS = 1.0     # a connection that a driver lost without giving it back rings no bell
 _SHELL_BYTES = 65536
+_END_SECONDS = 0.5
 
 _REFUSED_COMMAND = ('invalid command name', 'login failed', 'is not a recognized command')
 _UNKNOWN_COMMAND = ('is not a recognized command', 'Unknown command')
@@ -218,8 +219,11 @@ class SSHPool:
 
     def _check_end(self, channel: paramiko.Channel) -> None:
         """`SSHException` if the output ended because the connection did."""
+        if channel.eof_received or channel.exit_status >= 0:
+            return
         transport = channel.get_transport()
-        if not channel.eof_received and not channel.exit_status_ready() and not transport.is_active():
+        transport.join(_END_SECONDS)        # its thread ends channels before it says that it has ended itself
+        if not transport.is_active():
             raise paramiko.SSHException(f'the connection to {self.ssh_host} ended before the command')
 
     def _mapped(self, error: Exception, column: int) -> exception.DelfinException:
