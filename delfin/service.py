@@ -36,6 +36,7 @@ LOG = logging.getLogger(__name__)
 _SWITCH_INTERVAL_SECONDS = 0.0005
 _WAKE_SECONDS = 0.5
 _PROJECT = 'delfin'
+_CA_BUNDLES = ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE')
 
 
 class Service(Protocol):
@@ -73,6 +74,7 @@ def prepare(argv: Sequence[str], prog: str) -> tuple[cfg.ConfigOpts, masking.Mas
     masker = masking.Masker()
     masking.install(masker)
     logging.captureWarnings(True)
+    _forget_ca_bundles()
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     return conf, masker
 
@@ -188,6 +190,13 @@ def main(prog: str, build: Callable[[Parts], Sequence[Service]], *, embedded: bo
         leave(1)
     LOG.info('stopped')
     leave(0)
+
+
+def _forget_ca_bundles() -> None:
+    """Sessions of `requests` that drivers make would believe these instead of the `verify` that they are given."""
+    for name in _CA_BUNDLES:
+        if os.environ.pop(name, None):
+            LOG.info('the variable %s has no effect; give CAs with [drivers] ca_path or in access information', name)
 
 
 def _enter_scratch_directory(path: Path) -> None:
