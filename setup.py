@@ -24,16 +24,13 @@ setup(
             'webhook = delfin.exporter.webhook:WebhookExporter',
             'kafka = delfin.exporter.kafka:AlertExporterKafka',
         ],
-        # What metrics are handed to.
-        'delfin.performance.exporters': [
-            'kafka = delfin.exporter.kafka:PerformanceExporterKafka',
-            'file = delfin.exporter.file:JsonLinesExporter',
-        ],
         # What metrics are handed to, likewise: [metrics] exporters.
         'delfin.performance.exporters': [
             'log = delfin.exporter.log:MetricsLogExporter',
             'prometheus = delfin.exporter.prometheus.endpoint:PrometheusEndpoint',
             'remote_write = delfin.exporter.prometheus.remote_write:PrometheusRemoteWrite',
+            'kafka = delfin.exporter.kafka:PerformanceExporterKafka',
+            'file = delfin.exporter.file:JsonLinesExporter',
         ],
         'oslo.messaging.drivers': [
             'local = delfin.rpc.local:LocalDriver',

@@ -25,6 +25,7 @@ from delfin.common import config, logs, masking
 from delfin.common.text import first_line
 from delfin.db import Database
 from delfin.db.schema import Schema
+from delfin.drivers.utils import performance_file
 from delfin.keyring import Keyring
 from delfin.version import version_string
 
@@ -35,6 +36,7 @@ LOG = logging.getLogger(__name__)
 _SWITCH_INTERVAL_SECONDS = 0.0005
 _WAKE_SECONDS = 0.5
 _PROJECT = 'delfin'
+_CA_BUNDLES = ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE')
 
 
 class Service(Protocol):
@@ -72,6 +74,7 @@ def prepare(argv: Sequence[str], prog: str) -> tuple[cfg.ConfigOpts, masking.Mas
     masker = masking.Masker()
     masking.install(masker)
     logging.captureWarnings(True)
+    _forget_ca_bundles()
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     return conf, masker
 
@@ -177,7 +180,7 @@ def main(prog: str, build: Callable[[Parts], Sequence[Service]], *, embedded: bo
     try:
         conf, masker = prepare(sys.argv[1:] if argv is None else argv, prog)
         with parts(conf, masker, embedded=embedded) as made:
-            os.chdir(conf.state_path)       # some drivers write scratch files into the working directory
+            _enter_scratch_directory(Path(conf.state_path))
             Launcher(build(made), conf.shutdown_timeout_seconds).run()
     except exception.InvalidConfiguration as error:
         leave(config.fail(prog, error))
@@ -187,6 +190,22 @@ def main(prog: str, build: Callable[[Parts], Sequence[Service]], *, embedded: bo
         leave(1)
     LOG.info('stopped')
     leave(0)
+
+
+def _forget_ca_bundles() -> None:
+    """Sessions of `requests` that drivers make would believe these instead of the `verify` that they are given."""
+    for name in _CA_BUNDLES:
+        if os.environ.pop(name, None):
+            LOG.info('the variable %s has no effect; give CAs with [drivers] ca_path or in access information', name)
+
+
+def _enter_scratch_directory(path: Path) -> None:
+    """Some drivers write scratch files into the working directory, or into folders below that they expect."""
+    try:
+        performance_file.make_folders(path)
+    except OSError as error:
+        raise exception.InvalidConfiguration(f'[DEFAULT] state_path: {error.strerror}: {error.filename}') from None
+    os.chdir(path)
 
 
 def leave(code: int) -> None:

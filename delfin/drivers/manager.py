@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.metadata import EntryPoint
@@ -69,7 +70,8 @@ class DriverManager:
             raise exception.StorageDriverNotFound(name)
         driver_class, error = _load(declared[0])
         if driver_class is None:
-            LOG.error('driver "%s" of package %s cannot be used: %s', name, _package(declared[0])[0], error)
+            LOG.error('driver "%s" of package %s cannot be used: %s', name,
+                      _packages(self._namespace)[name, declared[0].value][0], error)
             raise exception.StorageDriverNotFound(
                 name, message=f"Storage driver '{name}' could not be loaded: {error}.")
         self._classes[name] = driver_class
@@ -77,15 +79,20 @@ class DriverManager:
 
     def listing(self) -> list[DriverEntry]:
         """Every declared driver with what is wrong with it. Imports them all."""
+        return self._listing(self._entry_points())
+
+    def _listing(self, found: Mapping[str, Sequence[EntryPoint]]) -> list[DriverEntry]:
+        packages = _packages(self._namespace)
         result = []
-        for name, declared in sorted(self._entry_points().items()):
+        for name, declared in sorted(found.items()):
             for position, entry_point in enumerate(declared):
                 driver_class, error = _load(entry_point)
                 if len(name.split(' ')) != 2:
                     error = 'the name must be "<vendor> <model>", two words with one blank between'
                 elif position:
-                    error = f'the name is declared twice; the one of package {_package(declared[0])[0]} is used'
-                package, version = _package(entry_point)
+                    first, _ = packages[name, declared[0].value]
+                    error = f'the name is declared twice; the one of package {first} is used'
+                package, version = packages[name, entry_point.value]
                 result.append(DriverEntry(
                     name, package, version, entry_point.value, _description(driver_class),
                     getattr(driver_class, 'DRIVER_API', DRIVER_API) if driver_class else None, error))
@@ -94,9 +101,10 @@ class DriverManager:
     def describe(self, vendor: str, model: str) -> dict[str, Any]:
         """One declared driver with options, access types and capabilities; `StorageDriverNotFound` if there is none."""
         name = f'{vendor} {model}'
-        entries = [entry for entry in self.listing() if entry.name == name]
-        if not entries:
+        declared = self._entry_points().get(name)
+        if declared is None:
             raise exception.StorageDriverNotFound(name)
+        entries = self._listing({name: declared})
         shown = entries[0].view()
         if entries[0].error is None:
             driver_class = self.get_class(vendor, model)
@@ -122,9 +130,11 @@ class DriverManager:
             # One package shows up twice when an editable install lies over another one.
             if entry_point.value not in {known.value for known in same}:
                 same.append(entry_point)
-        for same in found.values():
-            if len(same) > 1:
-                same.sort(key=lambda entry_point: (_package(entry_point)[0] != 'delfin', *_package(entry_point)))
+        twice = [same for same in found.values() if len(same) > 1]
+        if twice:
+            packages = _packages(self._namespace)
+            for same in twice:
+                same.sort(key=lambda entry_point: _rank(packages[entry_point.name, entry_point.value]))
         return found
 
 
@@ -135,12 +145,19 @@ class _Scan(ExtensionManager):
         self.namespace = namespace
 
 
-def _package(entry_point: EntryPoint) -> tuple[str, str]:
-    """Name and version of the package that declares an entry point (stevedore's cache does not keep them)."""
-    for candidate in metadata.entry_points(group=entry_point.group, name=entry_point.name):
-        if candidate.value == entry_point.value and candidate.dist:
-            return candidate.dist.metadata['Name'], candidate.dist.version
-    return 'unknown', 'unknown'
+def _packages(namespace: str) -> Mapping[tuple[str, str], tuple[str, str]]:
+    """Name and version of the packages that declare entry points, by name and value of these (stevedore's cache does
+    not keep them). Reads the metadata of everything that is installed: once for many.
+    """
+    found: dict[tuple[str, str], tuple[str, str]] = defaultdict(lambda: ('unknown', 'unknown'))
+    for declared in metadata.entry_points(group=namespace):
+        if declared.dist:
+            found.setdefault((declared.name, declared.value), (declared.dist.metadata['Name'], declared.dist.version))
+    return found
+
+
+def _rank(package: tuple[str, str]) -> tuple[bool, str, str]:
+    return package[0] != 'delfin', *package
 
 
 def _load(entry_point: EntryPoint) -> tuple[type | None, str | None]:

@@ -18,7 +18,7 @@ import pytest
 from delfin import cryptor, exception
 from delfin.drivers.linux import LinuxHostDriver
 from delfin.drivers.linux.runner import SshRunner, ToolMissing
-from delfin.drivers.utils.ssh_client import SSHSettings
+from delfin.drivers.utils.ssh_connection import SSHSettings
 from tests.engines import Account, Sshd
 
 KINDS = ('list_controllers', 'list_disks', 'list_storage_pools', 'list_volumes', 'list_filesystems', 'list_ports')
@@ -397,7 +397,7 @@ def test_a_command_that_was_given_up_does_not_disturb_the_next(runner: SshRunner
 
 
 def test_endless_output_is_given_up(runner: SshRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('delfin.drivers.linux.runner.MAX_OUTPUT_BYTES', 2**20)
+    monkeypatch.setattr('delfin.drivers.utils.ssh_connection.MAX_OUTPUT_BYTES', 2**20)
     with pytest.raises(exception.StorageBackendException, match='yes wrote more than 1 MiB'):
         runner.run(['yes'])
 

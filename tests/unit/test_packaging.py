@@ -90,6 +90,18 @@ def test_every_requirement_is_used(requirement):
     assert any(wanted.search(path.read_text()) for path in (ROOT / 'delfin').rglob('*.py'))
 
 
+LEGACY = lines(SETUP['options.extras_require']['legacy-drivers'])
+
+
+def test_the_tests_install_what_old_drivers_import():
+    assert set(LEGACY) <= set(lines((ROOT / 'installer' / 'test-requirements.txt').read_text()))
+
+
+@pytest.mark.parametrize('requirement', map(Requirement, LEGACY), ids=lambda requirement: requirement.name)
+def test_every_library_of_old_drivers_has_a_pin_that_lies_in_its_range(pins, requirement):
+    assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)], prereleases=True)
+
+
 # --- files ---
 
 @pytest.mark.parametrize('path', lines(SETUP['options.data_files']['etc/delfin']))

@@ -9,7 +9,7 @@ from typing import Any
 
 from delfin import exception
 from delfin.drivers.linux.runner import LocalRunner, Runner, SshRunner
-from delfin.drivers.utils.ssh_client import SSHSettings
+from delfin.drivers.utils.ssh_connection import SSHSettings
 
 _LOOPBACK = ('localhost', '127.0.0.1', '::1')
 

@@ -24,15 +24,13 @@ from dataclasses import dataclass
 import paramiko
 
 from delfin import exception
-from delfin.drivers.utils import ssh_client
+from delfin.drivers.utils import ssh_connection
+from delfin.drivers.utils.ssh_connection import CHUNK_BYTES, limit_output
 
 COMMAND_TIMEOUT_SECONDS = 60.0
-MAX_OUTPUT_BYTES = 64 * 2**20
 TOOL_MISSING_STATUS = 127       # of a shell that does not find the command (POSIX 2.8.2)
 SYSTEM_PATHS = ('/usr/local/sbin', '/usr/sbin', '/sbin')    # ordinary users often lack them
 
-_CHUNK_BYTES = 65536
-_POLL_SECONDS = 0.1
 _EPOCH_MS = '+%s%3N'
 _PATTERN = re.compile(r'/[\w./*-]+')
 _PATH_SCRIPT = f'PATH="$PATH:{":".join(SYSTEM_PATHS)}"; export PATH; exec "$@"'
@@ -72,7 +70,7 @@ class Runner(abc.ABC):
     @abc.abstractmethod
     def run(self, argv: Sequence[str], timeout: float = COMMAND_TIMEOUT_SECONDS) -> Completed:
         """Run a command with LC_ALL=C and no input. `ToolMissing` if it does not exist; `StorageBackendException` if
-        it takes more than `timeout` seconds or writes more than `MAX_OUTPUT_BYTES`.
+        it takes more than `timeout` seconds or writes more than `ssh_connection.MAX_OUTPUT_BYTES`.
         """
 
     def read_files(self, *patterns: str) -> dict[str, str]:
@@ -145,7 +143,7 @@ class LocalRunner(Runner):
 class SshRunner(Runner):
     """Commands over one SSH connection, which is opened by the first command and opened again once when it broke."""
 
-    def __init__(self, settings: ssh_client.SSHSettings) -> None:
+    def __init__(self, settings: ssh_connection.SSHSettings) -> None:
         self._settings = settings
         self._client: paramiko.SSHClient | None = None
         self.address = settings.host
@@ -187,7 +185,7 @@ class SshRunner(Runner):
         transport = self._client.get_transport() if self._client is not None else None
         if transport is None or not transport.is_active():
             self.close()
-            self._client = ssh_client.connect(self._settings)
+            self._client = ssh_connection.connect(self._settings)
             transport = self._client.get_transport()
         return transport
 
@@ -216,11 +214,11 @@ def _collect_local(process: subprocess.Popen[bytes], tool: str, timeout: float) 
             if not ready:
                 raise _too_slow(tool, timeout)
             for key, _ in ready:
-                data = os.read(key.fd, _CHUNK_BYTES)
+                data = os.read(key.fd, CHUNK_BYTES)
                 if not data:
                     selector.unregister(key.fileobj)
                 key.data.extend(data)
-                _limit(tool, stdout, stderr)
+                limit_output(tool, stdout, stderr)
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -231,38 +229,19 @@ def _collect_local(process: subprocess.Popen[bytes], tool: str, timeout: float) 
 def _collect_remote(channel: paramiko.Channel, tool: str, timeout: float) -> tuple[bytes, bytes, int]:
     """Everything the command writes, and its exit status."""
     deadline = time.monotonic() + timeout
-    stdout, stderr = bytearray(), bytearray()
-    streams = [(channel.recv, channel.recv_stderr_ready, stdout), (channel.recv_stderr, channel.recv_ready, stderr)]
-    channel.settimeout(_POLL_SECONDS)
-    while streams:
-        receive, other_is_ready, buffer = streams[0]
-        try:
-            data = receive(_CHUNK_BYTES)
-        except TimeoutError:
-            if time.monotonic() >= deadline:
-                raise _too_slow(tool, timeout) from None
-        else:
-            buffer.extend(data)
-            _limit(tool, stdout, stderr)
-            if not data:
-                streams.pop(0)
-        # A command that fills one stream's window while we wait for the other would never end.
-        if len(streams) == 2 and other_is_ready():
-            streams.reverse()
+    try:
+        stdout, stderr = ssh_connection.collect(channel, tool, timeout)
+    except TimeoutError:
+        raise _too_slow(tool, timeout) from None
     if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
         raise _too_slow(tool, timeout)
     if channel.exit_status < 0:     # the connection ended, or a signal the server reports without a status
         raise _ConnectionLost(f'{tool} ended without a status')
-    return bytes(stdout), bytes(stderr), channel.exit_status
+    return stdout, stderr, channel.exit_status
 
 
 def _too_slow(tool: str, timeout: float) -> exception.StorageBackendException:
     return exception.StorageBackendException(f'{tool} did not finish within {timeout:g} seconds and was given up')
-
-
-def _limit(tool: str, *buffers: bytearray) -> None:
-    if sum(map(len, buffers)) > MAX_OUTPUT_BYTES:
-        raise exception.StorageBackendException(f'{tool} wrote more than {MAX_OUTPUT_BYTES >> 20} MiB and was given up')
 
 
 def _completed(tool: str, stdout: bytes, stderr: bytes, status: int) -> Completed:

@@ -1,392 +1,269 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connecting to devices over SSH.
-
-`connect` opens a connection in this order: TCP, key exchange, *check of the host key*, authentication. The secret is
-decoded after the key has been exchanged with nobody yet, kept in a local variable, and reaches the network only after
-the host key was accepted: the check runs as paramiko's missing-host-key policy, which is asked before it authenticates
-(the client is given no host keys of its own, so that the policy is asked every time).
+"""A pool of SSH connections to one array, with commands and interactive shells. How a connection is made, and which
+host key it accepts: `ssh_connection`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import io
-import math
-import re
-import socket
+import contextlib
+import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import Any, NoReturn
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import paramiko
 
-from delfin import cryptor, exception
+from delfin import exception, utils
+from delfin.common.text import printable
+from delfin.drivers.utils import ssh_connection
+from delfin.drivers.utils.ssh_connection import SSHSettings
 
-DEFAULT_PORT = 22
-DEFAULT_TIMEOUT_SECONDS = 30.0
-KEEPALIVE_SECONDS = 30
+CONNECTIONS_AT_MOST = 3
+CONNECT_SECONDS = 60
+# A command may take so many times the time-out in all, for output that is long but flows.
+COMMAND_TIMEOUTS = 10
 
-# Key type (as in public key files) to the signature algorithms that use it (RFC 8709, RFC 5656, RFC 8332), in the
-# order in which they are offered. ssh-rsa with SHA-1 is not offered: paramiko dropped it.
-_ALGORITHMS: dict[str, tuple[str, ...]] = {
-    'ssh-ed25519': ('ssh-ed25519',),
-    'ecdsa-sha2-nistp256': ('ecdsa-sha2-nistp256',),
-    'ecdsa-sha2-nistp384': ('ecdsa-sha2-nistp384',),
-    'ecdsa-sha2-nistp521': ('ecdsa-sha2-nistp521',),
-    'ssh-rsa': ('rsa-sha2-512', 'rsa-sha2-256'),
-}
-_KEY_CLASSES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
-_FINGERPRINT = re.compile(r'(?:SHA256:)?([A-Za-z0-9+/]{43})=?')
+_WAKE_SECONDS = 1.0     # a connection that a driver lost without giving it back rings no bell
+_SHELL_BYTES = 65536
+_END_SECONDS = 0.5
 
+_REFUSED_COMMAND = ('invalid command name', 'login failed', 'is not a recognized command')
+_UNKNOWN_COMMAND = ('is not a recognized command', 'Unknown command')
 
-@dataclass(frozen=True, slots=True)
-class SSHSettings:
-    """What it takes to log in. Secrets are encoded text (`delfin.cryptor`) and are left out of the repr."""
-
-    host: str
-    username: str
-    port: int = DEFAULT_PORT
-    password: str | None = field(default=None, repr=False)
-    private_key: str | None = field(default=None, repr=False)       # OpenSSH or PEM text
-    passphrase: str | None = field(default=None, repr=False)
-    host_key: paramiko.PKey | None = field(default=None, repr=False)
-    fingerprint: str | None = None                                  # SHA256:… of the host key
-    timeout: float = DEFAULT_TIMEOUT_SECONDS                        # seconds, for each step of connecting
-    known_hosts: Path = field(default_factory=lambda: Path.home() / '.ssh' / 'known_hosts')
-
-    @classmethod
-    def from_access_info(cls, ssh: Mapping[str, Any]) -> SSHSettings:
-        """Settings from the `ssh` section of access information; `InvalidInput` names the field that is wrong."""
-        host, username = (str(ssh.get(name) or '').strip() for name in ('host', 'username'))
-        if not host or not username:
-            raise exception.InvalidInput('ssh needs a host and a username.')
-        if not (ssh.get('password') or ssh.get('private_key')):
-            raise exception.InvalidInput('ssh needs a password or a private_key.')
-        return cls(
-            host=host, username=username, port=_port(ssh.get('port')),
-            password=ssh.get('password') or None,
-            private_key=ssh.get('private_key') or None,
-            passphrase=ssh.get('passphrase') or None,
-            host_key=_host_key(ssh.get('pub_key'), ssh.get('pub_key_type')),
-            fingerprint=_fingerprint_field(ssh.get('fingerprint')),
-            timeout=_timeout(ssh.get('timeout') or ssh.get('conn_timeout')))
+_Error = type[exception.DelfinException]
+# What errors of paramiko and the system say -> what `do_exec` raises, what `do_exec_shell` raises. First match counts.
+_TEXTS: tuple[tuple[tuple[str, ...], _Error, _Error], ...] = (
+    (('timed out',), exception.ConnectTimeout, exception.SSHConnectTimeout),
+    (('Unable to connect to port',), exception.ConnectTimeout, exception.InvalidIpOrPort),
+    (('No authentication methods available', 'Authentication failed'),
+     exception.InvalidUsernameOrPassword, exception.InvalidUsernameOrPassword),
+    (('not a valid RSA private key',), exception.InvalidPrivateKey, exception.InvalidPrivateKey),
+    (('not found in known_hosts',), exception.SSHNotFoundKnownHosts, exception.SSHNotFoundKnownHosts),
+)
 
 
-def connect(settings: SSHSettings) -> paramiko.SSHClient:
-    """An authenticated connection.
+class SSHPool:
+    """At most three connections to an array, opened when needed; `SSHPool(**access_info)`, of which `ssh` is needed.
 
-    Raises `InvalidIpOrPort`, `SSHConnectTimeout`, `SSHNotFoundKnownHosts` (the host key is not known or not the
-    configured one), `InvalidUsernameOrPassword`, `InvalidPrivateKey`, or `SSHException` for the rest.
+    `ssh` has `host`, `port`, `username`, `password` (encoded), and may have what `ssh_connection` knows: `pub_key` with
+    `pub_key_type` (the host key), `fingerprint`, `private_key`, `passphrase`, `timeout` or `conn_timeout` (seconds; 60
+    without). Without a host key or fingerprint the known hosts of the service's user count; others are refused.
+
+    Nothing waits for ever: a connection, and silence during a command, take the time-out at most; a command ten times
+    that; who finds all connections in use waits as long as a command may take.
     """
-    login_key = _load_private_key(settings)     # before the network: its faults need no server
-    trust = _HostTrust.of(settings)
-    offered = trust.key_types or tuple(_ALGORITHMS)
-    presented: list[paramiko.PKey] = []
-    while offered:
+
+    SOCKET_TIMEOUT = 10     # seconds; for drivers with a `create` of their own, and for a shell to end after "exit"
+
+    def __init__(self, **kwargs: Any) -> None:
+        ssh = kwargs.get('ssh')
+        if not isinstance(ssh, Mapping) or not ssh:
+            raise exception.InvalidInput('ssh (host, port, username, password) is required.')
+        self._section = dict(ssh)
+        self.ssh_host = ssh.get('host')
+        self.ssh_port = ssh.get('port')
+        self.ssh_username = ssh.get('username')
+        self.ssh_password = ssh.get('password')         # encoded, and opened by `create` only
+        self.ssh_pub_key_type, self.ssh_pub_key = _host_key(ssh)
+        self.ssh_conn_timeout = ssh.get('timeout') or ssh.get('conn_timeout') or CONNECT_SECONDS
+        self.conn_timeout = self.ssh_conn_timeout
+        self._changed = threading.Condition()
+        self._idle: list[Any] = []                      # the warmest last
+        self._opening = 0
+        self._lent: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    # --- connections ---
+
+    def create(self) -> paramiko.SSHClient:
+        """A new connection, logged in. See `ssh_connection.connect` for what it raises."""
+        return ssh_connection.connect(SSHSettings.from_access_info({
+            **self._section, 'host': self.ssh_host, 'port': self.ssh_port, 'username': self.ssh_username,
+            'password': self.ssh_password, 'pub_key': self.ssh_pub_key, 'pub_key_type': self.ssh_pub_key_type,
+            'timeout': self.ssh_conn_timeout}))
+
+    def set_host_key(self, line: str, ssh: paramiko.SSHClient) -> None:
+        """Let `ssh`, not yet connected, accept only the host key in a line of known_hosts (`host type key`)."""
         try:
-            return _connect_once(settings, login_key, trust, offered)
-        except _HostKeyRefused as refused:
-            presented.append(refused.key)
-            if settings.fingerprint is None:
-                break
-            # A fingerprint does not tell the type it belongs to: the server may have it among its other keys.
-            offered = tuple(kind for kind in offered if kind != refused.key.get_name())
-        except paramiko.IncompatiblePeer as error:
-            if presented:
-                break
-            if not trust.key_types or offered != trust.key_types:
-                raise exception.SSHException(f'{settings.host} and Delfin share no algorithm: {error}') from error
-            # The server has no key of the type we trust any more: see what it presents instead.
-            offered = tuple(kind for kind in _ALGORITHMS if kind not in trust.key_types)
-    if not presented:
-        raise exception.SSHException(f'{settings.host} offers no host key of a type that Delfin knows.')
-    raise trust.refusal(settings, presented)
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
+        except (paramiko.SSHException, ValueError):
+            entry = None
+        if entry is None or entry.key is None:
+            raise exception.InvalidInput('ssh.pub_key and ssh.pub_key_type are no host key.')
+        for host in entry.hostnames:
+            for name in (host, f'[{host}]:{self.ssh_port}'):        # paramiko looks for the second on other ports
+                ssh.get_host_keys().add(name, entry.key.get_name(), entry.key)
+        ssh.set_missing_host_key_policy(paramiko.RejectPolicy())
 
-
-def fingerprint(key: paramiko.PKey) -> str:
-    """The key's fingerprint as OpenSSH prints it: `SHA256:` and base64 without padding."""
-    digest = hashlib.sha256(key.asbytes()).digest()
-    return 'SHA256:' + base64.b64encode(digest).decode('ascii').rstrip('=')
-
-
-# --- the host key ---
-
-class _HostKeyRefused(Exception):
-    """The presented host key is not trusted; nothing has been sent yet."""
-
-    def __init__(self, key: paramiko.PKey) -> None:
-        super().__init__(key.get_name())
-        self.key = key
-
-
-@dataclass(frozen=True, slots=True)
-class _HostTrust:
-    """The host keys we accept. A configured key or fingerprint is the whole truth; known_hosts counts without one."""
-
-    keys: tuple[paramiko.PKey, ...] = ()
-    fingerprint: str | None = None
-    revoked: frozenset[bytes] = frozenset()
-
-    @classmethod
-    def of(cls, settings: SSHSettings) -> _HostTrust:
-        if settings.host_key is not None or settings.fingerprint is not None:
-            keys = (settings.host_key,) if settings.host_key is not None else ()
-            return cls(keys, settings.fingerprint)
-        keys, revoked = _read_known_hosts(settings)
-        return cls(keys, revoked=revoked)
-
-    @property
-    def key_types(self) -> tuple[str, ...]:
-        """Types to restrict the key exchange to, or none: a server shows only one of its keys, the one asked for."""
-        if self.fingerprint is not None:
-            return ()
-        trusted = {key.get_name() for key in self.keys}
-        return tuple(kind for kind in _ALGORITHMS if kind in trusted)
-
-    def accepts(self, key: paramiko.PKey) -> bool:
-        if key.asbytes() in self.revoked:
-            return False
-        return key in self.keys or (self.fingerprint is not None and fingerprint(key) == self.fingerprint)
-
-    def refusal(self, settings: SSHSettings, presented: list[paramiko.PKey]) -> exception.SSHNotFoundKnownHosts:
-        """The error that shows what was presented and which field would accept it."""
-        shown = ' and '.join(f'a {key.get_name()} key with the fingerprint {fingerprint(key)}' for key in presented)
-        trusted = [fingerprint(key) for key in self.keys]
-        if self.fingerprint is not None:
-            trusted.append(self.fingerprint)
-        if any(key.asbytes() in self.revoked for key in presented):
-            why = f'{settings.host} presents {shown}, which is marked @revoked in {settings.known_hosts}'
-        elif trusted:
-            source = 'the known' if self.keys and settings.host_key is None else 'the configured'
-            why = (f'{settings.host} presents {shown}, which differs from {source} host key '
-                   f'{" or ".join(trusted)}: either its keys were renewed or somebody is in between (possible man in '
-                   f'the middle). The presented key was not found in known_hosts')
-        else:
-            why = f'{settings.host} not found in known_hosts ({settings.known_hosts}); it presents {shown}'
-        key = presented[0]
-        line = f'{key.get_name()} {key.get_base64()}'
-        return exception.SSHNotFoundKnownHosts(settings.host, message=(
-            f'{why}. No password or key was sent. If "ssh-keygen -lf" on the host prints the same fingerprint, accept '
-            f'it with ssh.fingerprint = "{fingerprint(key)}" (or ssh.pub_key = "{line}").'))
-
-
-class _AskTrust(paramiko.MissingHostKeyPolicy):
-    def __init__(self, trust: _HostTrust) -> None:
-        self._trust = trust
-
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        if not self._trust.accepts(key):
-            raise _HostKeyRefused(key)
-
-
-def _read_known_hosts(settings: SSHSettings) -> tuple[tuple[paramiko.PKey, ...], frozenset[bytes]]:
-    """Keys of the host in known_hosts (plain and hashed names, `[host]:port` for other ports than 22), and all revoked
-    ones. Patterns with * and ?, and host certificates, are not understood, which makes a host unknown, not trusted.
-    """
-    try:
-        lines = settings.known_hosts.read_text('utf-8', 'replace').splitlines()
-    except OSError:
-        return (), frozenset()
-    name = settings.host if settings.port == DEFAULT_PORT else f'[{settings.host}]:{settings.port}'
-    known, revoked = [], set()
-    for line in map(str.strip, lines):
-        if line.startswith('@revoked'):
-            revoked.add(_decoded_key(line))
-        elif line and not line.startswith(('#', '@')):
-            known += _keys_of_line(line, name)
-    return tuple(known), frozenset(revoked)
-
-
-def _keys_of_line(line: str, name: str) -> list[paramiko.PKey]:
-    """The key of a known_hosts line if it is for the host called `name`."""
-    try:
-        entry = paramiko.hostkeys.HostKeyEntry.from_line(' '.join(line.split()))
-    except (paramiko.SSHException, ValueError):     # somebody's broken line is no reason to fail
-        return []
-    if entry is None:
-        return []
-    hashes = paramiko.HostKeys.hash_host
-    matches = any(host == name or (host.startswith('|1|') and hashes(name, host) == host) for host in entry.hostnames)
-    return [entry.key] if matches else []
-
-
-def _decoded_key(line: str) -> bytes:
-    """The key's bytes in a line `@marker hosts type base64 …`."""
-    try:
-        return base64.b64decode(line.split()[3])
-    except (IndexError, binascii.Error):
-        return b''
-
-
-# --- one attempt ---
-
-def _connect_once(settings: SSHSettings, login_key: paramiko.PKey | None, trust: _HostTrust,
-                  key_types: tuple[str, ...]) -> paramiko.SSHClient:
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(_AskTrust(trust))
-    sock = _open_socket(settings)
-    started = time.monotonic()
-    try:
-        client.connect(
-            settings.host, settings.port, settings.username,
-            password=None if login_key is not None else open_secret(settings.password, 'ssh.password'),
-            pkey=login_key, sock=sock, look_for_keys=False, allow_agent=False,
-            timeout=settings.timeout, banner_timeout=settings.timeout, auth_timeout=settings.timeout,
-            channel_timeout=settings.timeout, transport_factory=partial(_transport, key_types))
-        transport = client.get_transport()
-        if transport is None:       # closed by the server right after the login
-            raise paramiko.SSHException('the connection was closed')
-        transport.set_keepalive(KEEPALIVE_SECONDS)
-        _forget_secrets(transport)
-    except BaseException as error:
-        client.close()
-        sock.close()
-        if isinstance(error, (paramiko.SSHException, OSError, EOFError)):
-            _raise_mapped(settings, error, time.monotonic() - started)
-        raise
-    return client
-
-
-def _transport(key_types: tuple[str, ...], sock: socket.socket, **kwargs: Any) -> paramiko.Transport:
-    """A transport that asks the server for host keys of these types only."""
-    transport = paramiko.Transport(sock, **kwargs)
-    transport.get_security_options().key_types = tuple(
-        algorithm for kind in key_types for algorithm in _ALGORITHMS[kind])
-    return transport
-
-
-def _forget_secrets(transport: paramiko.Transport) -> None:
-    """Drop what paramiko remembers of the login for as long as the connection lives; nothing needs it again."""
-    for name in ('password', 'private_key'):
-        if hasattr(transport.auth_handler, name):
-            setattr(transport.auth_handler, name, None)
-
-
-def _open_socket(settings: SSHSettings) -> socket.socket:
-    where = f'{settings.host} port {settings.port}'
-    try:
-        sock = socket.create_connection((settings.host, settings.port), settings.timeout)
-    except TimeoutError as error:
-        raise exception.SSHConnectTimeout(message=(
-            f'SSH connect timeout. {where} did not answer within {settings.timeout:g} seconds; check the address and '
-            'the firewalls in between.')) from error
-    except (OSError, UnicodeError) as error:    # UnicodeError: a name that cannot be a host name
-        raise exception.InvalidIpOrPort(message=(
-            f'Invalid ip or port. Cannot connect to {where} ({error}); check ssh.host and ssh.port, and that the SSH '
-            'service runs there.')) from error
-    # paramiko never sets it: with delayed ACKs at the peer every command takes 40 to 90 ms instead of 2.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def _raise_mapped(settings: SSHSettings, error: Exception, seconds: float) -> NoReturn:
-    """Turn what paramiko raises into the exceptions of `connect`; `seconds` passed since TCP was open."""
-    where = f'{settings.host} port {settings.port}'
-    if isinstance(error, paramiko.IncompatiblePeer):
-        raise error
-    if seconds >= settings.timeout * 0.95:      # paramiko words its time-outs in many ways
-        raise exception.SSHConnectTimeout(message=(
-            f'SSH connect timeout. {where} accepted the connection but did not finish the login within '
-            f'{settings.timeout:g} seconds; check that an SSH service listens there, or raise ssh.timeout.')) from error
-    if isinstance(error, paramiko.BadAuthenticationType):
-        raise exception.InvalidUsernameOrPassword(message=(
-            f'Invalid username or password. {where} refuses this kind of login for {settings.username}; it allows: '
-            f'{", ".join(error.allowed_types)}.')) from error
-    if isinstance(error, paramiko.AuthenticationException):
-        what = 'the private key' if settings.private_key else 'the password'
-        raise exception.InvalidUsernameOrPassword(message=(
-            f'Invalid username or password. {where} refused {what} of {settings.username}.')) from error
-    raise exception.SSHException(f'{where}: {error or type(error).__name__}') from error
-
-
-# --- secrets and fields ---
-
-def open_secret(encoded: str | None, name: str) -> str | None:
-    """Decode a secret; `InvalidInput` names the field and never its content."""
-    if encoded is None:
-        return None
-    try:
-        return cryptor.decode(encoded)
-    except ValueError as error:
-        raise exception.InvalidInput(f'{name}: {error}.') from None
-
-
-def _load_private_key(settings: SSHSettings) -> paramiko.PKey | None:
-    text = open_secret(settings.private_key, 'ssh.private_key')
-    if text is None:
-        return None
-    passphrase = open_secret(settings.passphrase, 'ssh.passphrase')
-    text = '\n'.join(text.split('\r\n')).strip() + '\n'     # what copying through forms does to keys
-    for key_class in _KEY_CLASSES:
+    def get(self) -> Any:
+        """A connection that is alive: an idle one, else a new one, else wait for one. Give it back with `put`."""
+        while (connection := self._idle_or_place()) is not None:
+            if _is_alive(connection):
+                return connection
+            self.remove(connection)
         try:
-            return key_class.from_private_key(io.StringIO(text), password=passphrase)
-        except paramiko.PasswordRequiredException:
-            _raise_private_key('it is encrypted; give its passphrase in ssh.passphrase')
-        except (paramiko.SSHException, ValueError, TypeError, IndexError, UnicodeError):
-            continue    # another type, or rubbish; parsers raise all of these on rubbish
-    if text.startswith('PuTTY'):
-        _raise_private_key('it is in PuTTY\'s format; convert it with "puttygen key.ppk -O private-openssh"')
-    if passphrase is not None:
-        _raise_private_key('the passphrase is wrong or the text is damaged')
-    _raise_private_key('ssh.private_key must be the text of an OpenSSH or PEM private key (Ed25519, ECDSA or RSA)')
+            connection = self.create()
+            with self._changed:
+                self._lent.add(connection)
+            return connection
+        finally:
+            with self._changed:
+                self._opening -= 1
+                self._changed.notify()
+
+    def _idle_or_place(self) -> Any:
+        """An idle connection, or None when a new one may be opened (which is counted already)."""
+        seconds = float(self.ssh_conn_timeout) * COMMAND_TIMEOUTS
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while not self._idle and self._opening + len(self._lent) >= CONNECTIONS_AT_MOST:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise exception.SSHException(f'all {CONNECTIONS_AT_MOST} connections to {self.ssh_host} have been '
+                                                 f'in use for {seconds:g} seconds')
+                self._changed.wait(min(left, _WAKE_SECONDS))
+            if self._idle:
+                connection = self._idle.pop()
+                self._lent.add(connection)
+                return connection
+            self._opening += 1
+            return None
+
+    def put(self, conn: Any) -> None:
+        """Give a connection back. What did not come from `get`, or was removed meanwhile, is left alone."""
+        with self._changed:
+            # By identity: tests of drivers replace `get` by one that returns anything.
+            if any(lent is conn for lent in self._lent):
+                self._lent.discard(conn)
+                self._idle.append(conn)
+                self._changed.notify()
+
+    def remove(self, conn: Any) -> None:
+        """Close a connection and forget it."""
+        with self._changed:
+            self._lent.discard(conn)
+            self._idle = [idle for idle in self._idle if idle is not conn]
+            self._changed.notify()
+        conn.close()
+
+    @contextlib.contextmanager
+    def item(self) -> Iterator[Any]:
+        """A connection for a block; given back at its end, whatever happens."""
+        connection = self.get()
+        try:
+            yield connection
+        finally:
+            self.put(connection)
+
+    # --- commands ---
+
+    def do_exec(self, command: str) -> str:
+        """Run one command; its output, or its error output if that is all there is.
+
+        `StorageBackendException` if the array calls it unknown or refused; what `create` raises; `ConnectTimeout` if it
+        takes too long; `SSHException` for anything else, among it a command that `check_ssh_injection` refuses.
+        """
+        try:
+            with self.item() as ssh:
+                utils.check_ssh_injection(command)
+                output = self._execute(ssh, command)
+        except Exception as error:      # of paramiko, the system, or a driver's own `create`
+            raise self._mapped(error, 0) from error
+        if any(words in output for words in _REFUSED_COMMAND):
+            raise exception.StorageBackendException(output)
+        return output
+
+    def do_exec_shell(self, commands: Sequence[str], sleep_time: float = 0.5) -> str:
+        """Type commands, then "exit", into an interactive shell; all that it shows, as one text.
+
+        The next command is typed when nothing has been shown for `sleep_time` seconds. Raises what `do_exec` raises,
+        but `SSHConnectTimeout` for time-outs, and `InvalidIpOrPort` if the shell calls a command unknown.
+        """
+        try:
+            with self.item() as ssh:
+                output = self._type(ssh, commands, sleep_time)
+        except Exception as error:      # as above
+            raise self._mapped(error, 1) from error
+        if any(words in output for words in _UNKNOWN_COMMAND):
+            raise exception.InvalidIpOrPort(message=f'Invalid ip or port. Is {self.ssh_host} such an array? It '
+                                                    'answers that it does not know a command.')
+        return output
+
+    def _execute(self, ssh: paramiko.SSHClient, command: str) -> str:
+        silence = float(self.ssh_conn_timeout)
+        _, stream, _ = ssh.exec_command(command, timeout=silence)
+        channel = stream.channel
+        try:
+            output, errors = ssh_connection.collect(channel, 'the command', silence * COMMAND_TIMEOUTS, silence)
+            self._check_end(channel)
+        except TimeoutError:
+            self.remove(ssh)        # what still comes is nobody's answer
+            raise
+        finally:
+            channel.close()
+        return _text(output or errors)
+
+    def _type(self, ssh: paramiko.SSHClient, commands: Sequence[str], pause: float) -> str:
+        deadline = time.monotonic() + float(self.ssh_conn_timeout) * COMMAND_TIMEOUTS
+        shown = bytearray()
+        with ssh.invoke_shell() as channel:
+            for command in commands:
+                channel.sendall(f'{command}\n'.encode())
+                _read_until_silence(channel, shown, pause, deadline)
+            channel.sendall(b'exit\n')
+            # A command that is still at work takes the "exit" when it has ended; some shells stay nevertheless.
+            _read_until_silence(channel, shown, max(pause, self.SOCKET_TIMEOUT), deadline)
+            if channel.closed:
+                self._check_end(channel)
+        return _text(bytes(shown))
+
+    def _check_end(self, channel: paramiko.Channel) -> None:
+        """`SSHException` if the output ended because the connection did."""
+        if channel.eof_received or channel.exit_status >= 0:
+            return
+        transport = channel.get_transport()
+        transport.join(_END_SECONDS)        # its thread ends channels before it says that it has ended itself
+        if not transport.is_active():
+            raise paramiko.SSHException(f'the connection to {self.ssh_host} ended before the command')
+
+    def _mapped(self, error: Exception, column: int) -> exception.DelfinException:
+        """What `do_exec` (column 0) or `do_exec_shell` (1) raises for an error. What has a name already keeps it."""
+        if isinstance(error, exception.DelfinException) and not isinstance(error, exception.SSHInjectionThreat):
+            return error
+        text = printable(error) or type(error).__name__
+        if isinstance(error, TimeoutError) and 'timed out' not in text:
+            text = f'timed out: {text}'
+        for fragments, *classes in _TEXTS:
+            if any(fragment in text for fragment in fragments):
+                found = classes[column]
+                sentence = found.msg_fmt.format(self.ssh_host).rstrip('.')
+                return found(self.ssh_host, message=f'{sentence}. {self.ssh_host}: {text}')
+        return exception.SSHException(text)
 
 
-def _raise_private_key(why: str) -> NoReturn:
-    raise exception.InvalidPrivateKey(message=f'ssh.private_key is not a valid RSA private key. Any type will do, '
-                                              f'but {why}.') from None
+def _host_key(ssh: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Type and base64 text of the host key: `pub_key` may be a whole line."""
+    words = str(ssh.get('pub_key') or '').split()
+    return (words[0], words[1]) if len(words) > 1 else (ssh.get('pub_key_type'), ssh.get('pub_key'))
 
 
-def _port(value: Any) -> int:
-    try:
-        port = DEFAULT_PORT if value in (None, '') else int(value)
-    except (TypeError, ValueError):
-        port = 0
-    if not 0 < port < 65536:
-        raise exception.InvalidInput('ssh.port must be a number from 1 to 65535.')
-    return port
+def _is_alive(connection: Any) -> bool:
+    transport = connection.get_transport()
+    return transport is not None and transport.is_active()
 
 
-def _timeout(value: Any) -> float:
-    try:
-        seconds = DEFAULT_TIMEOUT_SECONDS if value is None else float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise exception.InvalidInput('ssh.timeout must be a number of seconds above 0.')
-    return seconds
+def _read_until_silence(channel: paramiko.Channel, shown: bytearray, silence: float, deadline: float) -> None:
+    """Add to `shown` what comes until nothing has come for `silence` seconds, or the channel is closed."""
+    channel.settimeout(silence)
+    with contextlib.suppress(TimeoutError):
+        while data := channel.recv(_SHELL_BYTES):
+            shown.extend(data)
+            ssh_connection.limit_output('the shell', shown)
+            if time.monotonic() >= deadline:
+                break
+    if time.monotonic() >= deadline:
+        raise TimeoutError('the shell timed out')
 
 
-def _fingerprint_field(value: Any) -> str | None:
-    if not value:
-        return None
-    match = _FINGERPRINT.fullmatch(str(value).strip())
-    if match is None:
-        raise exception.InvalidInput('ssh.fingerprint must look like "SHA256:" and 43 characters, as printed by '
-                                     '"ssh-keygen -lf".')
-    return 'SHA256:' + match[1]
-
-
-def _host_key(value: Any, key_type: Any) -> paramiko.PKey | None:
-    """The host key in `pub_key`: a line as in a .pub file, or its base64 part alone."""
-    if not value:
-        return None
-    words = str(value).split()
-    encoded = words[1] if len(words) > 1 else words[0]
-    try:
-        raw = base64.b64decode(encoded, validate=True)
-        own_type = paramiko.Message(raw).get_text()     # the first field of the key itself names its type
-        key = paramiko.PKey.from_type_string(own_type, raw)
-    except Exception as error:      # paramiko raises nearly anything on rubbish
-        raise exception.InvalidInput('ssh.pub_key must be a public host key like "ssh-ed25519 AAAA…" (or its base64 '
-                                     f'part), as found in /etc/ssh/ssh_host_*_key.pub ({type(error).__name__}).') \
-            from None
-    stated = words[0] if len(words) > 1 else key_type or own_type
-    if stated != own_type or own_type not in _ALGORITHMS:
-        raise exception.InvalidInput(f'ssh.pub_key is a key of type {own_type}, not {stated}; use one of '
-                                     f'{", ".join(_ALGORITHMS)}.')
-    return key
+def _text(output: bytes) -> str:
+    return output.decode('utf-8', 'backslashreplace')

@@ -13,8 +13,8 @@ import pytest
 from delfin import cryptor, exception
 from delfin.drivers.linux import LinuxHostDriver
 from delfin.drivers.linux.runner import LocalRunner, SshRunner
-from delfin.drivers.utils import ssh_client
-from delfin.drivers.utils.ssh_client import SSHSettings
+from delfin.drivers.utils import ssh_connection
+from delfin.drivers.utils.ssh_connection import SSHSettings
 
 SSH = {'host': '192.0.2.1', 'port': 22, 'username': 'collector', 'password': cryptor.encode('secret')}
 
@@ -91,7 +91,7 @@ def test_fingerprints_are_those_of_ssh_keygen() -> None:
     # ssh-keygen -lf: a key whose fingerprint was printed by OpenSSH 9.2.
     blob = 'AAAAC3NzaC1lZDI1NTE5AAAAIPFI4OuxFx7P7xREZchDq2jSGcDVjj1Q+FkMJ5QhDJ6n'
     key = paramiko.Ed25519Key(data=base64.b64decode(blob))
-    assert ssh_client.fingerprint(key) == 'SHA256:2grL3d01+3B/mzscNVZBbGamrBzFuJHqTWMFUEZJzwY'
+    assert ssh_connection.fingerprint(key) == 'SHA256:2grL3d01+3B/mzscNVZBbGamrBzFuJHqTWMFUEZJzwY'
 
 
 def test_settings_can_be_printed_without_secrets() -> None:
@@ -106,13 +106,13 @@ def test_settings_can_be_printed_without_secrets() -> None:
 def test_a_private_key_that_cannot_be_read_says_what_to_give(text: str, message: str) -> None:
     settings = SSHSettings.from_access_info(SSH | {'private_key': cryptor.encode(text)})
     with pytest.raises(exception.InvalidPrivateKey, match=f'not a valid RSA private key.*{message}'):
-        ssh_client.connect(settings)
+        ssh_connection.connect(settings)
 
 
 def test_a_secret_that_cannot_be_decoded_is_not_quoted() -> None:
     settings = SSHSettings.from_access_info(SSH | {'private_key': 'plain text, not encoded!'})
     with pytest.raises(exception.InvalidInput, match='ssh.private_key: a secret cannot be decoded') as caught:
-        ssh_client.connect(settings)
+        ssh_connection.connect(settings)
     assert 'plain text' not in str(caught.value)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from delfin import exception
-from delfin.drivers.linux import runner
 from delfin.drivers.linux.runner import LocalRunner, ToolMissing
+from delfin.drivers.utils import ssh_connection
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_its_children_do_not_survive_it(here: LocalRunner, tmp_path: Path) -> No
 
 
 def test_endless_output_is_given_up(here: LocalRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, 'MAX_OUTPUT_BYTES', 2**20)
+    monkeypatch.setattr(ssh_connection, 'MAX_OUTPUT_BYTES', 2**20)
     with pytest.raises(exception.StorageBackendException, match='yes wrote more than 1 MiB'):
         here.run(['yes'])
 
