@@ -16,6 +16,7 @@ from installer.console import Problem, shield
 
 DEFAULT_PORT = 8190
 FIRST_TRAP_PORT = 1162
+FIRST_METRICS_PORT = 8191
 CONFIGURATION = """\
 # Made by installer/install and yours from now on: the installer never writes to it again. After a change:
 # installer/install --restart. Every option with its explanation: etc/delfin/delfin.conf in the checkout.
@@ -38,19 +39,38 @@ key_file = {key_file}
 [alerts]
 # Port 162, to which arrays send by default, is for root only: see "Traps on port 162" in README.md.
 listen = 0.0.0.0:{trap_port}, [::]:{trap_port}
+
+[metrics]
+# What Prometheus may scrape: docs/metrics-in-prometheus.md.
+exporters = prometheus
+
+[prometheus]
+host = 127.0.0.1
+port = {metrics_port}
 """
 
 
 def free_trap_port() -> int:
-    """The first UDP port from 1162 on that nobody listens at: there may be another Delfin, or an SNMP tool."""
-    for port in range(FIRST_TRAP_PORT, FIRST_TRAP_PORT + 100):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    """A UDP port from 1162 on that nobody listens at: there may be another Delfin, or an SNMP tool."""
+    return _free_port(socket.SOCK_DGRAM, '0.0.0.0', FIRST_TRAP_PORT, 'UDP', 'to receive SNMP traps at')
+
+
+def free_metrics_port(api_port: int) -> int:
+    """A TCP port from 8191 on that nobody listens at, nor the API will."""
+    return _free_port(socket.SOCK_STREAM, '127.0.0.1', FIRST_METRICS_PORT, 'TCP', 'to show metrics at', api_port)
+
+
+def _free_port(kind: socket.SocketKind, address: str, first: int, protocol: str, purpose: str, but: int = 0) -> int:
+    for port in range(first, first + 100):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind is socket.SOCK_STREAM))
             try:
-                probe.bind(('0.0.0.0', port))
+                probe.bind((address, port))
             except OSError:
                 continue
-        return port
-    raise Problem(f'no UDP port from {FIRST_TRAP_PORT} to {FIRST_TRAP_PORT + 99} is free to receive SNMP traps at')
+        if port != but:
+            return port
+    raise Problem(f'no {protocol} port from {first} to {first + 99} is free {purpose}')
 
 
 class State:
@@ -87,7 +107,8 @@ class State:
         paths = {name: _escaped(getattr(self, name)) for name in ('directory', 'log_file', 'database', 'key_file')}
         descriptor = os.open(self.conf, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, 'w') as file:
-            file.write(CONFIGURATION.format(port=port, trap_port=free_trap_port(), **paths))
+            file.write(CONFIGURATION.format(port=port, trap_port=free_trap_port(),
+                                            metrics_port=free_metrics_port(port), **paths))
 
     def check_configuration(self, port: int | None) -> None:
         """An existing configuration is the person's: point at what does not fit instead of changing it."""

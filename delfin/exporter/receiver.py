@@ -181,11 +181,11 @@ def credentials(options: Any, group: str) -> Headers:
 
 def check_way(url: SplitResult, headers: Headers, option: str) -> None:
     """`InvalidConfiguration` if credentials would leave this machine in clear."""
-    if headers is not dict and not _is_private_way(url):
+    if headers is not dict and not is_private_way(url):
         raise exception.InvalidConfiguration(f'{option}: a password or token is only sent by https, or to this machine')
 
 
-def _is_private_way(url: SplitResult) -> bool:
+def is_private_way(url: SplitResult) -> bool:
     """Whether a password may travel to it: by TLS, or without leaving this machine."""
     host = url.hostname or ''
     try:
