@@ -27,7 +27,7 @@ _TEXTS = {
     NOT_SUPPORTED: ('The operation is not supported.', 'Contact technical support engineers.'),
     NOT_LICENSED: ('The feature is not licensed.', 'Import a license.'),
     1077949061: ('The user name or password is incorrect.', 'Check the user name and password, and try again.'),
-    1077987870: ('The user name or password is incorrect. Remaining attempts: {}.', 'Check the user name and password.'),
+    1077987870: ('The user name or password is incorrect. Remaining attempts: {}.', 'Check both.'),
     1077949081: ('Authentication failed.', 'Check the user name and password.'),
     1077949070: ('The user account has been locked.', 'Wait, or have it unlocked.'),
     1077987871: ('The user account has been locked.', 'Wait, or have it unlocked.'),
