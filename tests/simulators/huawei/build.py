@@ -173,7 +173,7 @@ class _Builder:
         return {'ipv4': f'198.51.100.{10 + number % 240}', 'ipv4_mask': '255.255.255.128'} if number % 3 == 0 else {
             'ipv6': f'2001:db8:0:1::{place:x}', 'ipv6_prefix': 64}
 
-    def _port(self, kind: str, number: int, controller: Controller, *, speed: int, condition: dict[str, str],
+    def _port(self, kind: str, number: int, controller: Controller, *, speed: int, condition: dict[str, Any],
               **more: Any) -> None:
         id = str(1_114_368 + len(self.model[kind]) if self.shared_port_ids else next(self._port_ids))
         up = condition['state'] not in ('link down', 'unknown')
@@ -182,7 +182,7 @@ class _Builder:
         if kind in ('eth_port', 'bond_port', 'fcoe_port'):
             more['mac'] = f'0c:41:e9:{int(id) >> 16 & 255:02x}:{int(id) >> 8 & 255:02x}:{int(id) & 255:02x}'
         self._add(kind, Port(id=id, controller=controller.id, max_speed=speed * MEGABIT,
-                             speed=(speed if number % 4 else speed // 2) * MEGABIT if up else None,
+                             speed=(speed if number % 4 or kind == 'eth_port' else speed // 2) * MEGABIT if up else None,
                              **more, **condition))
 
     # --- what is stored ---

@@ -54,7 +54,7 @@ OCEANSTOR_6 = Firmware(
     empty_lists=True, zero_as_text=True, other_case=True, new_dedup_key=True, unified_pools=True, pages_ports=True,
     decimals=True, batch='data', missing=frozenset({'fcoe_port', 'pcie_port', 'ib_initiator', 'FTP_SHARE_AUTH_CLIENT'}))
 
-OLD_18800 = Firmware(
+OLD_18800 = Firmware(           # its number is in no list of models
     product='18800 V3', product_mode=72, version='V300R003C20', software='V300R003C20SPC200', says_total=False,
     types_as_text=True, http_status=True, chunked=True, refuses_password=1077949061, locks_account=1077949070,
     performance_paths=frozenset({WRONG_PERFORMANCE_PATH}), sorts_metrics=False, batch=None,

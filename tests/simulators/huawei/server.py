@@ -5,7 +5,7 @@
         ... array.url, array.port, array.username, array.password, array.ca_pem ...
         array.control.raise_fault('disk')
 
-The model inside is `array.model`. Entering takes a port and serves; leaving ends all connections and threads.
+The model inside is `array.model`. Building it takes the ports, entering serves, leaving ends all connections and threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -140,10 +140,9 @@ class OceanStor:
         """How many were accepted."""
         return self._server.connections
 
-    def asked(self, path: str | None = None) -> Counter[str] | int:
-        """How often each path was asked for, or this one."""
-        counted = Counter(seen.path for seen in list(self.log))
-        return counted if path is None else counted[path]
+    def asked(self, path: str) -> int:
+        """How often a path was asked for; see `log` for more."""
+        return sum(seen.path == path for seen in list(self.log))
 
     def hang_up(self) -> None:
         """Close all connections."""
@@ -356,8 +355,8 @@ class OceanStor:
             return self._success({})
         if not question.parameters.keys() <= {'range', 'filter'}:
             raise Refusal(errors.BAD_PARAMETER)
-        rows = [self._alarm_row(alarm) for alarm in
-                (self.alarms.current if which == 'currentalarm' else self.alarms.history)]
+        rows = self.model.derived(which, lambda: [self._alarm_row(alarm) for alarm in (
+            self.alarms.current if which == 'currentalarm' else self.alarms.history)])
         if 'filter' in question.parameters:
             matches = _filter(question.parameters['filter'])
             rows = [row for row in rows if matches(row)]
@@ -376,7 +375,8 @@ class OceanStor:
             raise Refusal(errors.NOT_SUPPORTED)
         if not question.parameters.keys() <= {'CMO_STATISTIC_UUID', 'CMO_STATISTIC_DATA_ID_LIST', 'timeConversion'}:
             raise Refusal(errors.BAD_PARAMETER)
-        return self._rows(self.metrics.read(question.parameters))
+        with self.model.lock:
+            return self._rows(self.metrics.read(question.parameters))
 
     def _switch(self, question: _Question) -> Reply:
         if question.request.method == 'PUT':

@@ -85,6 +85,10 @@ def status(item: Any) -> Row:
 
 def system(model: Model, firmware: Firmware) -> Row:
     """The array itself."""
+    return model.derived('system', lambda: _system(model, firmware))
+
+
+def _system(model: Model, firmware: Firmware) -> Row:
     item, whole = model.system, model.whole()
     luns = list(model['lun'].values())
     thick = sum(lun.allocated for lun in luns if not lun.thin)
@@ -238,7 +242,7 @@ def _quota(item: Quota, model: Model) -> Row:
     not_set = _NOT_SET[sum(item.id.encode()) % len(_NOT_SET)]
     limits = {'SPACEHARDQUOTA': item.space_hard, 'SPACESOFTQUOTA': item.space_soft, 'FILEHARDQUOTA': item.files_hard,
               'FILESOFTQUOTA': item.files_soft}
-    row = {key: not_set if value is None else str(value) for key, value in limits.items()}
+    row: Row = {key: not_set if value is None else str(value) for key, value in limits.items()}
     row.update({'FILEUSED': str(item.files_used), 'ID': item.id, 'PARENTID': item.qtree or item.filesystem,
                 'PARENTTYPE': 16445 if item.qtree else 40, 'QUOTATYPE': str(_QUOTA[item.type]),
                 'SPACEUSED': str(item.space_used), 'TYPE': 16446, 'USRGRPOWNERNAME': item.owner})
@@ -277,8 +281,8 @@ def _members(groups: Iterable[Group]) -> set[Any]:
 
 def _initiator(type: int) -> Callable[[Initiator, Model], Row]:
     def row(item: Initiator, model: Model) -> Row:
-        found = {'ID': item.id, 'ISFREE': flag(item.host is None), 'MULTIPATHTYPE': '0', 'OPERATIONSYSTEM': '255',
-                 'TYPE': type, **status(item)}
+        found: Row = {'ID': item.id, 'ISFREE': flag(item.host is None), 'MULTIPATHTYPE': '0',
+                      'OPERATIONSYSTEM': '255', 'TYPE': type, **status(item)}
         if item.name is not None:
             found['NAME'] = item.name
         if item.host is not None:
@@ -293,7 +297,7 @@ def _initiator(type: int) -> Callable[[Initiator, Model], Row]:
 
 def _group(type: int, **more: str) -> Callable[[Group, Model], Row]:
     def row(item: Group, model: Model) -> Row:
-        found = {'DESCRIPTION': item.description, 'ID': item.id, 'NAME': item.name, 'TYPE': type, **more}
+        found: Row = {'DESCRIPTION': item.description, 'ID': item.id, 'NAME': item.name, 'TYPE': type, **more}
         if type == 256:
             found['CAPCITY'] = sectors(sum(model['lun'][lun].capacity for lun in item.members))
         return found
