@@ -181,9 +181,9 @@ class _Builder:
             more['wwn'] = f'2{len(self.model[kind]):03x}{self.mark}{kind == "fcoe_port":04x}'
         if kind in ('eth_port', 'bond_port', 'fcoe_port'):
             more['mac'] = f'0c:41:e9:{int(id) >> 16 & 255:02x}:{int(id) >> 8 & 255:02x}:{int(id) & 255:02x}'
-        self._add(kind, Port(id=id, controller=controller.id, max_speed=speed * MEGABIT,
-                             speed=(speed if number % 4 or kind == 'eth_port' else speed // 2) * MEGABIT if up else None,
-                             **more, **condition))
+        running = speed if number % 4 or kind == 'eth_port' else speed // 2
+        self._add(kind, Port(id=id, controller=controller.id, speed=running * MEGABIT if up else None,
+                             max_speed=speed * MEGABIT, **more, **condition))
 
     # --- what is stored ---
 

@@ -5,7 +5,8 @@
         ... array.url, array.port, array.username, array.password, array.ca_pem ...
         array.control.raise_fault('disk')
 
-The model inside is `array.model`. Building it takes the ports, entering serves, leaving ends all connections and threads.
+The model inside is `array.model`. Building an array takes its ports, entering it serves, leaving it ends all
+connections and threads.
 """
 
 from __future__ import annotations
