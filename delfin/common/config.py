@@ -197,7 +197,7 @@ METRICS_OPTS = [
                     'each, for [drivers] metrics_timeout_seconds.'),
     cfg.ListOpt('exporters', default=[],
                 help='What metrics are handed to: names or class names of the entry point group '
-                     'delfin.performance.exporters. Built in are kafka and file.'),
+                     'delfin.performance.exporters. Built in are log, prometheus, remote_write, kafka and file.'),
     cfg.IntOpt('export_queue_max', default=10_000_000, min=10_000, max=1_000_000_000,
                help='Most points that wait in the database for one exporter, at about ten bytes each; when its '
                     'receiver is away for longer, the oldest go (counted in GET /v1/exporters).'),

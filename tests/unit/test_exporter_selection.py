@@ -8,7 +8,8 @@ import pytest
 from delfin import exception
 from delfin.exporter import manager
 from delfin.exporter.alertmanager import AlertmanagerFeed
-from delfin.exporter.kafka import AlertExporterKafka
+from delfin.exporter.file import JsonLinesExporter
+from delfin.exporter.kafka import AlertExporterKafka, PerformanceExporterKafka
 from delfin.exporter.log import LogExporter
 from delfin.exporter.webhook import WebhookExporter
 from tests.unit.exporter_support import declare
@@ -44,6 +45,12 @@ def test_a_configuration_of_soda_delfin_selects_ours(selected):
 
 def test_kafka_goes_by_the_name_that_it_has_there(selected):
     assert selected('kafka') == selected('AlertExporterKafka') == {'kafka': AlertExporterKafka}
+
+
+def test_exporters_of_metrics(conf):
+    conf.set_override('exporters', ['PerformanceExporterKafka', 'file'], 'metrics')
+    assert {each.name: each.exporter_class for each in manager.select(conf, manager.METRICS)} == {
+        'kafka': PerformanceExporterKafka, 'file': JsonLinesExporter}
 
 
 def test_one_exporter_under_two_names_runs_once(selected):
