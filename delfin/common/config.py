@@ -203,6 +203,7 @@ METRICS_OPTS = [
                     'receiver is away for longer, the oldest go (counted in GET /v1/exporters).'),
 ]
 
+
 def _http_receiver_opts(name: str) -> list[cfg.Opt]:
     """How a server over HTTP is told who we are, and how we know it."""
     return [

@@ -7,14 +7,19 @@ exported to. Both answer the same question in the same units.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from delfin import exception
+from delfin.common import json
 
-# Of one answer. A week of one series at one point a minute fits, and a message of 0.5 MB.
-MOST_POINTS: Final = 12_000
+# Of one answer, in which a series counts as some points for what is said of it. A week of two series at one point a
+# minute fits, or one point of each of 5,000 volumes.
+MOST_POINTS: Final = 30_000
+_OF_SERIES = 5
 
 _STEPS: Final = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 7 * 86400)
 
@@ -46,16 +51,21 @@ class Query:
 
     def check(self, series: int) -> None:
         """`InvalidInput` when so many series with this step cannot be one answer."""
-        if series > MOST_POINTS or self.step_ms and series * self.buckets(self.step_ms) > MOST_POINTS:
+        if not fits(series, series * (self.buckets(self.step_ms) if self.step_ms else 1)):
             raise self.too_much(series)
 
     def too_much(self, series: int) -> exception.InvalidInput:
         """The error that says which step would fit."""
-        fits = next((seconds for seconds in _STEPS if series * self.buckets(seconds * 1000) <= MOST_POINTS), None)
-        hint = (f'a step of {fits} seconds fits' if fits
+        step = next((seconds for seconds in _STEPS if fits(series, series * self.buckets(seconds * 1000))), None)
+        hint = (f'a step of {step} seconds fits' if step
                 else 'name fewer metrics or resources (metric, resource_id), or a shorter time')
         return exception.InvalidInput(
-            f'That are {series} series and more than {MOST_POINTS} points, the most of one answer; {hint}.')
+            f'{series} series have more points in this time than one answer ({MOST_POINTS}); {hint}.')
+
+
+def fits(series: int, points: int) -> bool:
+    """Whether so much is not too much for one answer."""
+    return points + _OF_SERIES * series <= MOST_POINTS
 
 
 @dataclass(slots=True)
@@ -70,7 +80,7 @@ class Series:
     points: list[tuple[int, float]]
 
     def view(self) -> dict[str, Any]:
-        """As the API shows it, and as it travels."""
+        """As the API shows it."""
         return {'resource_type': self.resource_type, 'resource_id': self.resource_id,
                 'resource_name': self.resource_name, 'metric': self.metric, 'unit': self.unit,
                 'points': [[moment, value] for moment, value in self.points]}
@@ -89,3 +99,14 @@ def ordered(found: Sequence[Series]) -> list[Series]:
     """In the order of answers, without empty ones."""
     return sorted((series for series in found if series.points),
                   key=lambda series: (series.resource_id, series.metric, series.unit or ''))
+
+
+def packed(found: Iterable[Series]) -> str:
+    """Series as they travel between services: many are alike, and a broker's messages should stay below 1 MB."""
+    return base64.b64encode(zlib.compress(json.dumps([series.view() for series in found]), 1)).decode('ascii')
+
+
+def unpacked(text: str) -> list[dict[str, Any]]:
+    """What was `packed`, as the API shows it."""
+    found: list[dict[str, Any]] = json.loads(zlib.decompress(base64.b64decode(text)))
+    return found

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from delfin.common import json
 from delfin.common.constants import metric_struct
-from delfin.history import Query, Series
+from delfin.history import MOST_POINTS, Query, Series, fits
 from delfin.metrics import RAW
 
 DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -288,8 +288,8 @@ def find(connection: sqlite3.Connection, wanted: Query) -> Found | None:
 class Collected:
     """Series put together from one file after the other, in the order of time."""
 
-    def __init__(self, wanted: Query, most: int) -> None:
-        self._wanted, self._most = wanted, most
+    def __init__(self, wanted: Query) -> None:
+        self._wanted = wanted
         self._series: dict[tuple[str, str, str | None], Series] = {}
         self._counts: dict[tuple[str, str, str | None], int] = {}       # how many points the last bucket is made of
         self._points = 0
@@ -299,20 +299,20 @@ class Collected:
         return list(self._series.values())
 
     def add(self, found: Found) -> bool:
-        """The points of one file; False when there are more than `most`."""
+        """The points of one file; False when there are too many for an answer."""
         columns = [f'c{number}' for number, _, _ in found.metrics]
         if self._wanted.step_ms:
             query = self._buckets(found, columns)
         else:
             query = (f'SELECT resource, {_arrays(["ts", *columns])} FROM ({_rows(found, columns)} '
-                     f'LIMIT {self._most + 1}) GROUP BY resource')
+                     f'LIMIT {MOST_POINTS + 1}) GROUP BY resource')
         bounds = {'begin': self._wanted.begin_ms, 'end': self._wanted.end_ms, 'step': self._wanted.step_ms}
         rows = 0
         for number, texts, *values in found.connection.execute(query, bounds).fetchall():
             moments = json.loads(texts)
             rows += len(moments)
             self._take(found, number, moments, [json.loads(text) for text in values])
-        return max(rows, self._points) <= self._most
+        return rows <= MOST_POINTS and fits(len(self._series), self._points)
 
     def _buckets(self, found: Found, columns: Sequence[str]) -> str:
         sums = [f'sum({column}) AS s_{column}, count({column}) AS n_{column}' for column in columns]

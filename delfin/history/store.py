@@ -30,7 +30,7 @@ from delfin.common import locks
 from delfin.common.constants import metric_struct
 from delfin.db import Database
 from delfin.exporter.base_exporter import MetricsListenerBase
-from delfin.history import MOST_POINTS, Query, Series, ordered, sheets
+from delfin.history import Query, Series, ordered, sheets
 from delfin.history.sheets import Batch, Collected, Sheets
 from delfin.metrics import Owner
 
@@ -360,7 +360,7 @@ def _read(connections: Sequence[sqlite3.Connection], wanted: Query) -> list[Seri
     count = len({(native_id, name, unit) for one in found for native_id, _ in one.resources.values()
                  for _, name, unit in one.metrics})
     wanted.check(count)
-    collected = Collected(wanted, MOST_POINTS)
+    collected = Collected(wanted)
     for one in found:
         if not collected.add(one):
             raise wanted.too_much(count)
