@@ -50,10 +50,11 @@ class PrometheusReader:
             raise exception.InvalidConfiguration(f'{_OPTION} must be a base URL, without a query')
         receiver.check_way(url, headers, _OPTION)
         base = options.prometheus_url.rstrip('/').removesuffix('/api/v1')
-        made = [Receiver(f'{base}/api/v1/{call}', timeout_seconds=options.timeout_seconds, ca_file=options.ca_file,
-                         headers=headers, content_type='application/x-www-form-urlencoded')
-                for call in ('query', 'query_range')]
-        return cls(*made, names)
+        query, query_range = (
+            Receiver(f'{base}/api/v1/{call}', timeout_seconds=options.timeout_seconds, ca_file=options.ca_file,
+                     headers=headers, content_type='application/x-www-form-urlencoded')
+            for call in ('query', 'query_range'))
+        return cls(query, query_range, names)
 
     def query(self, wanted: Query) -> list[Series]:
         """See `Reader.query`. Without `metrics` those that Delfin knows; vendors' own must be named."""
