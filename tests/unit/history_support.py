@@ -12,10 +12,10 @@ from delfin.common.constants import metric_struct
 from delfin.history import Query, Series
 from delfin.history.store import History
 from delfin.metrics import Owner
-from tests.unit.support import PATIENCE_SECONDS
 
 NOON = 1_793_880_000_000        # 2026-11-05T12:00:00Z
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+PATIENCE_SECONDS = 10
 OWNER = Owner('storage-1', 'array', 'Example', 'X1', 'SN-1')
 
 
