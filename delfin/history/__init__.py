@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol
 from delfin import exception
 from delfin.common import json
 
-# Of one answer, in which a series counts as some points for what is said of it. A week of two series at one point a
-# minute fits, or one point of each of 5,000 volumes.
-MOST_POINTS: Final = 30_000
+# Of one answer, in which a series counts as some points for what is said of it. A week of three series at one point a
+# minute fits, or two means of each of 5,000 volumes (an hour touches two).
+MOST_POINTS: Final = 40_000
 _OF_SERIES = 5
 
 _STEPS: Final = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 7 * 86400)

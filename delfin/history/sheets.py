@@ -191,31 +191,41 @@ class Sheets:
         key = batch.storage_id, batch.resource_type
         sheet = self._sheets.get(key)
         if sheet is None:
-            execute = self._connection.execute
-            found = execute('SELECT id FROM sheets WHERE storage_id = ? AND resource_type = ?', key).fetchone()
-            if found is None:
-                number = execute('INSERT INTO sheets (storage_id, resource_type) VALUES (?, ?)', key).lastrowid or 0
-                execute(f'CREATE TABLE points_{number} (ts INTEGER NOT NULL, resource INTEGER NOT NULL, '
-                        'PRIMARY KEY (ts, resource)) WITHOUT ROWID')
-            else:
-                number = found[0]
-            sheet = self._sheets[key] = _Sheet(
-                number,
-                {native_id: (own, name) for native_id, own, name in execute(
-                    'SELECT native_id, id, name FROM resources WHERE sheet = ?', (number,)).fetchall()},
-                {(name, unit): column for name, unit, column in execute(
-                    'SELECT name, unit, number FROM metrics WHERE sheet = ?', (number,)).fetchall()})
+            found = self._connection.execute('SELECT id FROM sheets WHERE storage_id = ? AND resource_type = ?',
+                                             key).fetchone()
+            sheet = self._sheets[key] = self._load(found[0]) if found else self._create(batch)
         return sheet
+
+    def _load(self, number: int) -> _Sheet:
+        resources = self._connection.execute('SELECT native_id, id, name FROM resources WHERE sheet = ?', (number,))
+        metrics = self._connection.execute('SELECT name, unit, number FROM metrics WHERE sheet = ?', (number,))
+        return _Sheet(number, {native_id: (own, name) for native_id, own, name in resources.fetchall()},
+                      {(name, unit): column for name, unit, column in metrics.fetchall()})
+
+    def _create(self, batch: Batch) -> _Sheet:
+        """With a column for each metric of the batch: adding one later makes SQLite read the whole schema again."""
+        number = self._connection.execute('INSERT INTO sheets (storage_id, resource_type) VALUES (?, ?)',
+                                          (batch.storage_id, batch.resource_type)).lastrowid or 0
+        metrics = {metric: column for column, metric in enumerate(batch.metrics[:_MOST_COLUMNS])}
+        columns = ''.join(f'c{column} REAL, ' for column in metrics.values())
+        self._connection.execute(f'CREATE TABLE points_{number} (ts INTEGER NOT NULL, resource INTEGER NOT NULL, '
+                                 f'{columns}PRIMARY KEY (ts, resource)) WITHOUT ROWID')
+        for metric, column in metrics.items():
+            self._name_column(number, column, metric)
+        return _Sheet(number, {}, metrics)
 
     def _column(self, sheet: _Sheet, metric: Metric) -> int | None:
         """The number of the metric's column, a new one if need be; None if there is no room for one."""
-        number = sheet.metrics.get(metric)
-        if number is None and len(sheet.metrics) < _MOST_COLUMNS:
-            number = sheet.metrics[metric] = len(sheet.metrics)
-            self._connection.execute('INSERT INTO metrics (sheet, number, name, unit) VALUES (?, ?, ?, ?)',
-                                     (sheet.number, number, *metric))
-            self._connection.execute(f'ALTER TABLE points_{sheet.number} ADD COLUMN c{number} REAL')
-        return number
+        column = sheet.metrics.get(metric)
+        if column is None and len(sheet.metrics) < _MOST_COLUMNS:
+            column = sheet.metrics[metric] = len(sheet.metrics)
+            self._name_column(sheet.number, column, metric)
+            self._connection.execute(f'ALTER TABLE points_{sheet.number} ADD COLUMN c{column} REAL')
+        return column
+
+    def _name_column(self, sheet: int, column: int, metric: Metric) -> None:
+        self._connection.execute('INSERT INTO metrics (sheet, number, name, unit) VALUES (?, ?, ?, ?)',
+                                 (sheet, column, *metric))
 
     def _resource(self, sheet: _Sheet, native_id: str, name: str | None) -> int:
         number, known = sheet.resources.get(native_id, (0, None))

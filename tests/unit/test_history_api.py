@@ -121,7 +121,7 @@ def test_too_much_is_refused_with_a_step_that_fits(charts: Charts, collected: Hi
                      for number in range(600)), owner=owner)
     answer = charts(f'resource_type=volume&metric=iops&{ALL}')
     assert answer.status == 400 and 'a step of 120 seconds fits' in answer.body['error_msg']
-    assert len(charts.points(f'resource_type=volume&metric=iops&{ALL}&step=120')) == 602
+    assert len(charts.points(f'resource_type=volume&metric=iops&{ALL}&step=120')) == 702
 
 
 def test_without_any_history_it_is_501(charts: Charts) -> None:
