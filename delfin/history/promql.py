@@ -108,7 +108,7 @@ class PrometheusReader:
     def _ask(self, server: Receiver, form: Mapping[str, str]) -> list[Any]:
         """The rows of a matrix. What is wrong with the server or its answer is `ServiceUnavailable`."""
         try:
-            body = server.ask(urlencode(form).encode('ascii'), {}, _MOST_BYTES)
+            body = server.ask(urlencode(form).encode('ascii'), _MOST_BYTES)
             answer = json.loads(body)
             if answer['status'] != 'success' or answer['data']['resultType'] != 'matrix':
                 raise KeyError
