@@ -28,8 +28,8 @@ _STEPS: Final = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 
 class Query:
     """Points of one resource type of a storage with `start_ms` <= time < `end_ms`.
 
-    Without `metrics` or `resource_ids` (the array's own ids) all of them. With a step the mean of each bucket, which
-    begins at a multiple of the step since the epoch; the first one begins at or before `start_ms` and is whole.
+    Without `metrics` or `resource_ids` (the array's own ids) all of them. With a step the mean of each bucket that has
+    some of this time; buckets begin at multiples of the step since the epoch, and all of them are whole.
     """
 
     storage_id: str
@@ -44,6 +44,11 @@ class Query:
     def begin_ms(self) -> int:
         """Where reading begins: the start, or the bucket that it is in."""
         return self.start_ms - self.start_ms % self.step_ms if self.step_ms else self.start_ms
+
+    @property
+    def finish_ms(self) -> int:
+        """Where reading finishes: the end, or that of the bucket that is begun by then."""
+        return self.end_ms + -self.end_ms % self.step_ms if self.step_ms else self.end_ms
 
     def buckets(self, step_ms: int) -> int:
         """How many buckets of this length the time touches."""

@@ -66,18 +66,24 @@ class PrometheusReader:
             # The points themselves, from behind the first moment to the last one.
             names = '|'.join(re.escape(family.name) for family in families.values())
             text = f'{{__name__=~{_quoted(names)},{selector}}}[{wanted.end_ms - wanted.start_ms}ms]'
-            rows = self._ask(self._query, {'query': text, 'time': _seconds(wanted.end_ms - 1)})
+            server, form = self._query, {'query': text, 'time': _seconds(wanted.end_ms - 1)}
         else:
             if wanted.buckets(wanted.step_ms) > MOST_STEPS:
                 raise wanted.too_much(1)
             # A mean is that of the time before a moment, here the last one of the bucket.
             parts = [f'label_replace(avg_over_time({family.name}{{{selector}}}[{wanted.step_ms}ms]), '
                      f'{_quoted(_METRIC)}, {_quoted(metric)}, "", "")' for metric, family in families.items()]
-            last = wanted.begin_ms + wanted.buckets(wanted.step_ms) * wanted.step_ms - 1
-            rows = self._ask(self._query_range, {
+            server, form = self._query_range, {
                 'query': ' or '.join(parts), 'start': _seconds(wanted.begin_ms + wanted.step_ms - 1),
-                'end': _seconds(last), 'step': _seconds(wanted.step_ms)})
-        return self._series(wanted, families, rows)
+                'end': _seconds(wanted.finish_ms - 1), 'step': _seconds(wanted.step_ms)}
+        body = _ask(server, form)
+        try:
+            found = ordered(_read(json.loads(body), wanted, families))
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise exception.ServiceUnavailable(f'{_OPTION}: {server.name} does not answer as Prometheus does') from None
+        if not fits(len(found), sum(len(series.points) for series in found)):
+            raise wanted.too_much(len(found))
+        return found
 
     def _families(self, wanted: Query) -> Iterator[tuple[str, Family]]:
         for metric in wanted.metrics or METRICS:
@@ -86,42 +92,37 @@ class PrometheusReader:
             if family is not None:
                 yield metric, family
 
-    def _series(self, wanted: Query, families: Mapping[str, Family], rows: list[Any]) -> list[Series]:
-        metric_of = {family.name: metric for metric, family in families.items()}
-        found: list[Series] = []
-        for row in rows:
-            labels = row['metric']
-            metric = labels.get(_METRIC) or metric_of[labels['__name__']]
-            family = families[metric]
-            back = (wanted.step_ms or 1) - 1        # from the end of a bucket to its beginning
-            points = [(moment, value * family.per / family.times) for moment, value in (
-                (round(float(at) * 1000) - back, float(text)) for at, text in row['values'])
-                if math.isfinite(value) and wanted.begin_ms <= moment < wanted.end_ms]
-            unit = METRICS[metric].unit if metric in METRICS else labels.get('unit')
-            found.append(Series(wanted.resource_type, labels.get('resource_id', ''), labels.get('resource_name'),
-                                metric, unit, points))
-        found = ordered(found)
-        if not fits(len(found), sum(len(series.points) for series in found)):
-            raise wanted.too_much(len(found))
-        return found
 
-    def _ask(self, server: Receiver, form: Mapping[str, str]) -> list[Any]:
-        """The rows of a matrix. What is wrong with the server or its answer is `ServiceUnavailable`."""
-        try:
-            body = server.ask(urlencode(form).encode('ascii'), _MOST_BYTES)
-            answer = json.loads(body)
-            if answer['status'] != 'success' or answer['data']['resultType'] != 'matrix':
-                raise KeyError
-            rows: list[Any] = answer['data']['result']
-        except DeliveryFailed as error:
-            raise exception.ServiceUnavailable(f'{_OPTION}: {error}') from None
-        except (json.JSONDecodeError, KeyError, TypeError):
-            if len(body) >= _MOST_BYTES:
-                raise exception.InvalidInput(
-                    'The answer would be too long; ask for a longer step, a shorter time, or name resources '
-                    '(resource_id).') from None
-            raise exception.ServiceUnavailable(f'{_OPTION}: {server.name} does not answer as Prometheus does') from None
-        return rows
+def _ask(server: Receiver, form: Mapping[str, str]) -> bytes:
+    """The answer; whatever is wrong with the server is `ServiceUnavailable`."""
+    try:
+        body = server.ask(urlencode(form).encode('ascii'), _MOST_BYTES)
+    except DeliveryFailed as error:
+        raise exception.ServiceUnavailable(f'{_OPTION}: {error}') from None
+    if len(body) >= _MOST_BYTES:
+        raise exception.InvalidInput('The answer would be too long; ask for a longer step, a shorter time, or name '
+                                     'resources (resource_id).')
+    return body
+
+
+def _read(answer: Any, wanted: Query, families: Mapping[str, Family]) -> list[Series]:
+    """The series of a matrix, converted back; one of many errors for anything else."""
+    if answer['status'] != 'success' or answer['data']['resultType'] != 'matrix':
+        raise ValueError
+    metric_of = {family.name: metric for metric, family in families.items()}
+    back = (wanted.step_ms or 1) - 1        # from the end of a bucket to its beginning
+    found = []
+    for row in answer['data']['result']:
+        labels = row['metric']
+        metric = labels.get(_METRIC) or metric_of[labels['__name__']]
+        family = families[metric]
+        points = [(moment, value * family.per / family.times) for moment, value in (
+            (round(float(at) * 1000) - back, float(text)) for at, text in row['values'])
+            if math.isfinite(value) and wanted.begin_ms <= moment < wanted.end_ms]
+        unit = METRICS[metric].unit if metric in METRICS else labels.get('unit')
+        found.append(Series(wanted.resource_type, labels['resource_id'], labels.get('resource_name'), metric, unit,
+                            points))
+    return found
 
 
 def _selector(wanted: Query) -> str:

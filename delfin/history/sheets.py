@@ -316,7 +316,7 @@ class Collected:
         else:
             query = (f'SELECT resource, {_arrays(["ts", *columns])} FROM ({_rows(found, columns)} '
                      f'LIMIT {MOST_POINTS + 1}) GROUP BY resource')
-        bounds = {'begin': self._wanted.begin_ms, 'end': self._wanted.end_ms, 'step': self._wanted.step_ms}
+        bounds = {'begin': self._wanted.begin_ms, 'end': self._wanted.finish_ms, 'step': self._wanted.step_ms}
         rows = 0
         for number, texts, *values in found.connection.execute(query, bounds).fetchall():
             moments = json.loads(texts)

@@ -152,8 +152,8 @@ class History(MetricsListenerBase):
         try:
             with self._files_lock:      # or one is deleted before it is open
                 for place, start in enumerate(self._starts):
-                    end = self._starts[place + 1] if place + 1 < len(self._starts) else wanted.end_ms
-                    if start < wanted.end_ms and end > wanted.begin_ms:
+                    end = self._starts[place + 1] if place + 1 < len(self._starts) else wanted.finish_ms
+                    if start < wanted.finish_ms and end > wanted.begin_ms:
                         opened.append(sheets.open_reader(self._path(start), until))
         except sqlite3.Error as error:
             for connection in opened:

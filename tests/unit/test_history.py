@@ -103,7 +103,7 @@ def test_a_step_gives_means_of_buckets_that_begin_at_its_multiples(tmp_path: Pat
     with running(tmp_path) as history:
         put(history, series('v1', {NOON + minute * MINUTE: minute for minute in range(12)}))
         found = ask(history, start=NOON + 7 * MINUTE, end=NOON + 11 * MINUTE, step=5 * MINUTE)
-        assert points(found) == {('v1', 'iops'): [(NOON + 5 * MINUTE, 7), (NOON + 10 * MINUTE, 10)]}
+        assert points(found) == {('v1', 'iops'): [(NOON + 5 * MINUTE, 7), (NOON + 10 * MINUTE, 10.5)]}
 
 
 def test_a_bucket_that_lies_in_two_files_is_one_mean(tmp_path: Path) -> None:
@@ -131,11 +131,12 @@ def test_it_is_a_plain_dictionary_with_means(tmp_path_factory: pytest.TempPathFa
                     step=step and step * MINUTE)
     base = NOON // MINUTE
     begin = start - (base + start) % step if step else start
+    finish = start + length + (-(base + start + length) % step if step else 0)
     expected: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for resource_id, values in sorted(model.items()):
         buckets: dict[int, list[float]] = defaultdict(list)
         for minute, value in sorted(values.items()):
-            if begin <= minute < start + length:
+            if begin <= minute < finish:
                 buckets[minute - (base + minute) % step if step else minute].append(value)
         if buckets:
             expected[resource_id, 'iops'] = [(NOON + minute * MINUTE, pytest.approx(statistics.fmean(those)))

@@ -118,7 +118,7 @@ def test_what_makes_no_sense_is_refused(charts: Charts, query: str) -> None:
 def test_too_much_is_refused_with_a_step_that_fits(charts: Charts, collected: History, storage_id: str) -> None:
     owner = Owner(storage_id, 'array', 'Example', 'X1', 'SN-1')
     put(collected, *(series(f'v{number}', {moment: 1.0 for moment in range(NOON, NOON + HOUR, MINUTE)})
-                     for number in range(600)), owner=owner)
+                     for number in range(700)), owner=owner)
     answer = charts(f'resource_type=volume&metric=iops&{ALL}')
     assert answer.status == 400 and 'a step of 120 seconds fits' in answer.body['error_msg']
     assert len(charts.points(f'resource_type=volume&metric=iops&{ALL}&step=120')) == 702
