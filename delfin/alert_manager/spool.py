@@ -8,7 +8,6 @@ So reception needs no database, and the sender of an INFORM is answered only for
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import logging
 import os
@@ -22,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from delfin import exception, failpoints
+from delfin.common import locks
 
 LOG = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Spool:
         self._known: set[bytes] = set()
         self._last_id = 0
         try:
-            self._lock_file = _lock(path)
+            self._lock_file = locks.exclusive(path, 'the spool of traps')
             try:
                 self._open_or_replace()
             except BaseException:
@@ -460,21 +460,6 @@ def _unused(path: str) -> str:
     """This path, or one like it where nothing is yet."""
     numbered = (f'{path}-{number}' for number in itertools.count(2))
     return next(candidate for candidate in itertools.chain([path], numbered) if not os.path.exists(candidate))
-
-
-def _lock(path: str) -> int:
-    """An open file that no other process has; two spools on one file would not know of each other's rows.
-
-    Not the file itself: closing it would take away the locks of SQLite.
-    """
-    file = os.open(f'{path}.lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise exception.InvalidConfiguration(
-            f'the spool of traps {path} is in use by another process; give each its own state_path') from None
-    return file
 
 
 def _create(path: str) -> None:

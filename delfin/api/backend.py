@@ -11,6 +11,7 @@ from oslo_config import cfg
 from delfin.alert_manager.rpcapi import AlertAPI
 from delfin.db import Database
 from delfin.db.schema import Schema
+from delfin.history import Reader, promql
 from delfin.keyring import Keyring
 from delfin.service import Parts
 from delfin.task_manager.rpcapi import TaskAPI
@@ -28,6 +29,7 @@ class Backend:
     keyring: Keyring
     tasks: TaskAPI
     alerts: AlertAPI
+    metrics: Reader | None = None       # of points of metrics; without one their collectors are asked
 
     @functools.cached_property
     def cors_allowed_origins(self) -> frozenset[str]:
@@ -38,4 +40,4 @@ class Backend:
     def of(cls, parts: Parts) -> Backend:
         """From the parts of the process."""
         return cls(parts.conf, parts.database, Schema(parts.database), parts.keyring,
-                   TaskAPI(parts.rpc, parts.database), AlertAPI(parts.rpc))
+                   TaskAPI(parts.rpc, parts.database), AlertAPI(parts.rpc), promql.reader(parts.conf))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import webob
@@ -25,9 +27,12 @@ CSV_TYPE = 'text/csv'
 PARAMETERS = ('limit', 'offset', 'marker', 'sort', 'sort_key', 'sort_dir', 'fields', 'total')
 FRAMEWORK_SORT_KEYS = ('created_at', 'updated_at')
 MAX_OFFSET = 2**31 - 1
+LATEST_MS = 253_402_300_799_999     # the last moment of the year 9999
 
 _MAX_VALUES = 100       # of one filter
 _OPERATORS = {'~': Operator.CONTAINS, '>': Operator.AT_LEAST, '<': Operator.AT_MOST}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC_3339 = re.compile(r'\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)', re.ASCII)
 _DIRECTIONS = {'asc': False, 'desc': True}
 
 
@@ -196,6 +201,22 @@ def whole_number(text: str, name: str, largest: int = BIGINT_MAX) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > largest:
         raise exception.InvalidInput(f'{name} must be a whole number from 0 to {largest}.')
     return int(text)
+
+
+def moment(text: str, name: str) -> int:
+    """A time out of a query in epoch ms: such a number, or RFC 3339 with a zone. `InvalidInput` otherwise."""
+    if text.isascii() and text.isdigit():
+        return whole_number(text, name, LATEST_MS)
+    try:
+        if not _RFC_3339.fullmatch(text):
+            raise ValueError
+        milliseconds = (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(milliseconds=1)
+    except ValueError:
+        milliseconds = -1
+    if not 0 <= milliseconds <= LATEST_MS:
+        raise exception.InvalidInput(f'{name} must be a time since 1970 like 2026-11-05T12:00:00Z (a + in it is '
+                                     'written %2B), or milliseconds since 1970.')
+    return milliseconds
 
 
 def boolean(text: str, name: str) -> bool:

@@ -17,6 +17,7 @@ from delfin.api.schemas import storages as bodies
 from delfin.api.v1 import alerts, resources, snmp, storages
 from delfin.api.v1.collection import CollectionController
 from delfin.api.v1.discovery import DiscoveryController, NodeController
+from delfin.api.v1.metrics import MetricController
 from delfin.api.v1.search import SearchController
 from delfin.db.alerts import SHOWN as ALERT_SHOWN
 from delfin.kinds import KINDS, Kind
@@ -125,9 +126,14 @@ def operations() -> list[Operation]:
 
 def _metrics() -> list[Operation]:
     tag = 'metrics'
-    collection = CollectionController()
+    collection, metric = CollectionController(), MetricController()
     path = '/v1/storages/{id}/metrics-config'
     return [
+        Operation('GET', '/v1/storages/{id}/metrics', metric.index, tag, answer=ref('Metrics'),
+                  parameters=schemas_of.METRIC_PARAMETERS, errors=(404, 501, 504)),
+        Operation('GET', '/v1/storages/{id}/capacity-history', metric.capacity, tag,
+                  answer=rows('capacity_history', 'CapacityHistory'), parameters=schemas_of.CAPACITY_PARAMETERS,
+                  errors=(404,)),
         Operation('GET', path, collection.show, tag, answer=ref('MetricsConfig'), errors=(404,)),
         Operation('PUT', path, collection.update, tag, answer=ref('MetricsConfig'), body=metric_bodies.CONFIG,
                   errors=(404, 413, 415)),

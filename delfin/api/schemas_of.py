@@ -9,11 +9,14 @@ from typing import Any
 from delfin.alerts import ALERT_COLUMNS, STATES
 from delfin.api import listing
 from delfin.api.v1 import alerts as alert_views
+from delfin.api.v1 import metrics as metric_views
 from delfin.api.v1 import resources, snmp
 from delfin.api.v1 import storages as storage_views
 from delfin.db import alerts as stored_alerts
+from delfin.db import capacity
 from delfin.db.runs import COUNTS
 from delfin.kinds import BIGINT_MAX, KINDS, STORAGE_COLUMNS, STORAGE_LABELS, Column, ColumnType, Kind
+from delfin.metrics import KINDS_OF, METRICS, VENDOR_NAME
 
 Schema = dict[str, Any]
 
@@ -209,6 +212,25 @@ COMPONENTS: dict[str, Schema] = {
         'gaps': {'type': 'array', 'description': 'the newest first', 'items': _object({
             'resource_type': {'type': 'string'}, 'begin_at': _TIME, 'end_at': _TIME,
             'reason': {'enum': ['retention', 'not_historic']}, 'noted_at': _TIME})}}),
+    'Metrics': _object({
+        'metrics': {'type': 'array', 'items': _object({
+            'resource_type': {'enum': list(KINDS_OF)},
+            'resource_id': {'type': 'string', 'description': "the array's own id"}, 'resource_name': _MAYBE_TEXT,
+            'metric': {'type': 'string'}, 'unit': _MAYBE_TEXT,
+            'points': {'type': 'array', 'items': {
+                'type': 'array', 'prefixItems': [{'type': 'integer'}, {'type': 'number'}], 'minItems': 2,
+                'maxItems': 2}, 'description': 'epoch ms (with a step that of the beginning) and value'}})},
+        'step_seconds': {'type': ['integer', 'null']},
+        'source': {'enum': ['history', 'prometheus'], 'description': 'what Delfin keeps itself, or prometheus_url'}}),
+    'CapacityHistory': _object({
+        'kind': {'enum': list(metric_views.CAPACITY_KINDS)},
+        'native_id': {**_MAYBE_TEXT, 'description': 'of the pool; null for the storage'}, 'name': _MAYBE_TEXT,
+        'days_to_full': {'type': ['number', 'null'], 'minimum': 0, 'description':
+                         'by the trend of the last 30 days; null: it does not grow, or too few days are known'},
+        'bytes_per_day': {'type': ['integer', 'null'], 'description': 'how fast it grows; null: too few days'},
+        'points': {'type': 'array', 'items': _object({
+            'day': {'type': 'string', 'format': 'date', 'description': 'in UTC; the values of its last sync'},
+            **dict.fromkeys(capacity.VALUES, {'type': ['integer', 'null'], 'minimum': 0})})}}),
     'Exporter': _object({
         'stream': {'enum': ['alerts', 'metrics']},
         'name': {'type': 'string'}, 'node': {**_MAYBE_TEXT, 'description': 'which node runs it'},
@@ -259,6 +281,29 @@ TIME_PARAMETERS = (
     parameter('begin_time', {**_NUMBER, 'maximum': BIGINT_MAX}, 'only alerts from then on, epoch ms'),
     parameter('end_time', {**_NUMBER, 'maximum': BIGINT_MAX},
               'only alerts until then, epoch ms; not before begin_time'),
+)
+
+
+_MOMENT: Schema = {'anyOf': [
+    {'type': 'integer', 'minimum': 0, 'maximum': listing.LATEST_MS}, {'type': 'string', 'format': 'date-time'}]}
+METRIC_PARAMETERS = (
+    parameter('resource_type', {'enum': list(KINDS_OF)}, 'what it is measured of', required=True),
+    parameter('metric', {'type': 'array', 'maxItems': metric_views.MOST_VALUES, 'items': {
+        'type': 'string', 'pattern': f'^({"|".join(METRICS)}|{VENDOR_NAME.pattern})$'}},
+        'a metric, several times for several; by default all', style='form', explode=True),
+    parameter('resource_id', {'type': 'array', 'maxItems': metric_views.MOST_VALUES, 'items': {'type': 'string'}},
+              "the array's own id of a resource, several times for several; by default all", style='form',
+              explode=True),
+    parameter('start', _MOMENT, 'points from then on; epoch ms or RFC 3339; by default an hour before the end'),
+    parameter('end', _MOMENT, 'points before then; by default now'),
+    parameter('step', {'type': 'integer', 'minimum': 1, 'maximum': metric_views.LONGEST_STEP_SECONDS},
+              'seconds: means of so long, which begin at multiples of it; by default points as they were measured'),
+)
+CAPACITY_PARAMETERS = (
+    parameter('kind', {'enum': list(metric_views.CAPACITY_KINDS)}, 'the storage, or its pools'),
+    parameter('native_id', {'type': 'string'}, 'of a pool; by default all of them'),
+    parameter('start', _MOMENT, 'from this day on; epoch ms or RFC 3339; by default 90 days before the end'),
+    parameter('end', _MOMENT, 'until this day; by default today'),
 )
 
 

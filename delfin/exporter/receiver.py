@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import os
 import stat
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from delfin.version import version_string
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_BYTES = 4096        # of an answer's body; no more is read
+_PIECE_BYTES = 64 * 1024
 _SHOWN = 200                # of it in an error
 _FILE_BYTES = 1 << 20       # of a file that an option names
 
@@ -58,6 +60,13 @@ class Receiver:
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Post. `DeliveryFailed` unless the answer is 2xx, `EventRefused` if it is 4xx."""
+        self._exchange(body, headers, _drain)
+
+    def ask(self, body: bytes, most_bytes: int) -> bytes:
+        """Post, and what is answered, at most so many bytes of it; errors as for `post`, also for half an answer."""
+        return self._exchange(body, {}, lambda answer: _read(answer, most_bytes, self._timeout[1]))
+
+    def _exchange(self, body: bytes, headers: Mapping[str, str], read: Callable[[requests.Response], bytes]) -> bytes:
         try:
             own = self._headers()
         except exception.InvalidConfiguration as error:     # a file has gone or changed
@@ -66,10 +75,8 @@ class Receiver:
             with self._session.post(self._url, data=body, headers={**own, **headers}, timeout=self._timeout,
                                     allow_redirects=False, stream=True) as answer:
                 if 200 <= answer.status_code < 300:
-                    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):    # delivered, whatever follows
-                        answer.raw.read(_ANSWER_BYTES)      # so that the connection can be used again
-                    return
-                said, status = answer.raw.read(_ANSWER_BYTES), answer.status_code
+                    return read(answer)
+                said, status = answer.raw.read(_ANSWER_BYTES, decode_content=True), answer.status_code
         except (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise DeliveryFailed(f'{self.name}: {self._why(error)}') from None
         raise _failure(status, f'{self.name} answered {status}{self._excerpt(said, own)}')
@@ -96,6 +103,23 @@ class Receiver:
         text = ' '.join(masker.mask(said.decode('utf-8', 'replace')).split())
         shown = ''.join(character for character in clean(text) if character.isprintable())
         return f': {shown[:_SHOWN]}' if shown else ''
+
+
+def _drain(answer: requests.Response) -> bytes:
+    """Read what nobody wants to know, so that the connection can be used again. It is delivered, whatever follows."""
+    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
+        answer.raw.read(_ANSWER_BYTES)
+    return b''
+
+
+def _read(answer: requests.Response, most_bytes: int, seconds: float) -> bytes:
+    """The body; whoever sends it byte by byte has no more time for all of it than for one."""
+    until, found = time.monotonic() + seconds, bytearray()
+    while len(found) < most_bytes and (piece := answer.raw.read1(_PIECE_BYTES, decode_content=True)):
+        found += piece
+        if time.monotonic() > until:
+            raise exceptions.ReadTimeout
+    return bytes(found)
 
 
 def _failure(status: int, text: str) -> DeliveryFailed:

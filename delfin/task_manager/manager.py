@@ -25,6 +25,8 @@ from delfin.drivers.api import Door, Lane, Limits
 from delfin.drivers.manager import DriverManager, options_of
 from delfin.drivers.verify import verify_for
 from delfin.findings import Findings
+from delfin.history import Query, packed
+from delfin.history.store import History
 from delfin.keyring import Keyring
 from delfin.task_manager.alerting import Alerting
 from delfin.task_manager.membership import Membership
@@ -54,8 +56,11 @@ class TaskManager:
                          verify=_verify(conf), on_quarantine=self._note_quarantine, admit=self.membership.admit,
                          isolation=conf.drivers.isolation)
         self._alerting = Alerting(database, self.door, keyring, masker)
-        self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker), self._alerting)
-        self.telemetry = TelemetryService(conf, database, self.door, self.membership.holds)
+        self.history = History.create(conf) if conf.history.keep_days else None
+        self.worker = Worker(conf, database, self.door, Inventory(database, self.door, masker), self._alerting,
+                             self.history)
+        self.telemetry = TelemetryService(conf, database, self.door, self.membership.holds,
+                                          [self.history] if self.history else [])
 
     def start(self) -> None:
         """Join the other nodes and begin to work."""
@@ -177,6 +182,16 @@ class TaskManager:
             raise exception.InvalidStorageCapability(f'get_capabilities returned {type(spec).__name__}, not a dict')
         able, findings = capabilities.read(spec, row['firmware_version'])
         return {'spec': able.document(), 'findings': findings.listing()}
+
+    @_expected
+    def read_metrics(self, context: RequestContext, storage_id: str, resource_type: str, metrics: list[str],
+                     resource_ids: list[str], start_ms: int, end_ms: int, step_ms: int | None) -> str:
+        """What this node has collected; see `delfin.history`."""
+        if self.history is None:
+            raise exception.StorageCapabilityNotSupported(message=(
+                'No history of metrics is kept ([history] keep_days is 0) and no prometheus_url is set there.'))
+        return packed(self.history.query(Query(
+            storage_id, resource_type, tuple(metrics), tuple(resource_ids), start_ms, end_ms, step_ms)))
 
     @_expected
     def list_alerts(self, context: RequestContext, storage_id: str, begin_time: int | None,

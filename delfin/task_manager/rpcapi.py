@@ -8,6 +8,7 @@ from typing import Any
 from delfin import exception, rpc
 from delfin.context import RequestContext
 from delfin.db import Database, ownership
+from delfin.history import Query, unpacked
 
 
 class TaskAPI:
@@ -63,6 +64,17 @@ class TaskAPI:
     def get_capabilities(self, context: RequestContext, storage_id: str) -> dict[str, Any]:
         """What can be measured of a storage: `spec`, as far as what its driver says can be used, and `findings`."""
         return self._client.call(context, 'get_capabilities', server=self._owner(storage_id), storage_id=storage_id)
+
+    def read_metrics(self, context: RequestContext, wanted: Query) -> list[dict[str, Any]]:
+        """Series as the API shows them, of what the owner of the array has collected.
+
+        `StorageCapabilityNotSupported` when it keeps nothing, `InvalidInput` for more than an answer can have.
+        """
+        text: str = self._client.call(
+            context, 'read_metrics', server=self._owner(wanted.storage_id), storage_id=wanted.storage_id,
+            resource_type=wanted.resource_type, metrics=list(wanted.metrics), resource_ids=list(wanted.resource_ids),
+            start_ms=wanted.start_ms, end_ms=wanted.end_ms, step_ms=wanted.step_ms)
+        return unpacked(text)
 
     def parse_alert(self, context: RequestContext, storage_id: str, alert: dict[str, str]) -> dict[str, Any] | None:
         """One trap to one alert, for drivers that need their session for it."""

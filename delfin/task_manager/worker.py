@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,10 +24,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from delfin import exception
 from delfin.common.text import first_line
 from delfin.context import RequestContext
-from delfin.db import Database, alert_feeds, alerts, engine, metrics, resources, runs, storages
+from delfin.db import Database, alert_feeds, alerts, capacity, engine, metrics, resources, runs, storages
 from delfin.db.alert_feeds import Task
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door
+from delfin.history.store import History
 from delfin.kinds import KINDS, Table
 from delfin.task_manager import schedule
 from delfin.task_manager.alerting import Alerting
@@ -44,7 +45,7 @@ class Worker:
     """Takes sync runs, alert syncs and purges for one node."""
 
     def __init__(self, conf: cfg.ConfigOpts, database: Database, door: Door, inventory: Inventory,
-                 alerting: Alerting) -> None:
+                 alerting: Alerting, history: History | None = None) -> None:
         self._node = conf.host
         self._poll_seconds = conf.sync.poll_interval_seconds
         self._interval_seconds = conf.sync.interval_seconds
@@ -55,7 +56,10 @@ class Worker:
         self._door = door
         self._inventory = inventory
         self._alerting = alerting
+        self._history = history
         self._alert_interval_seconds = conf.alerts.sync_interval_seconds
+        self._capacity_keep_days = conf.history.capacity_keep_days
+        self._capacity_tidied: date | None = None
         self._bell = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -140,6 +144,7 @@ class Worker:
             with contextlib.suppress(exception.StorageIsSyncing), self._database.write('schedule') as connection:
                 runs.request(connection, storage_id, (), runs.SCHEDULE)
         self._plan_alert_syncs(moment)
+        self._delete_old_capacity(moment.date())
 
     def _plan_alert_syncs(self, moment: datetime) -> None:
         with self._database.read() as connection:
@@ -148,6 +153,16 @@ class Worker:
         for storage_id in due:
             with self._database.write('schedule') as connection:
                 alert_feeds.request(connection, storage_id)
+
+    def _delete_old_capacity(self, day: date) -> None:
+        """Once a day; every node does it, and the first finds something."""
+        if day == self._capacity_tidied:
+            return
+        deleted = True
+        while deleted and not self._stopping.is_set():
+            with self._database.write('retention') as connection:
+                deleted = capacity.delete_old(connection, self._capacity_keep_days)
+        self._capacity_tidied = day
 
     def _take_runs(self) -> None:
         with self._lock:
@@ -251,13 +266,16 @@ class Worker:
                 functools.partial(_delete_rows, spec, storage_id)
                 for kind in KINDS for spec in reversed(kind.tables)]
             deletes += [lambda connection: alerts.delete_some(connection, storage_id, _PURGE_ROWS),
-                        lambda connection: metrics.delete_gaps(connection, storage_id, _PURGE_ROWS)]
+                        lambda connection: metrics.delete_gaps(connection, storage_id, _PURGE_ROWS),
+                        lambda connection: capacity.delete_some(connection, storage_id, _PURGE_ROWS)]
             for delete in deletes:
                 while not self._stopping.is_set():
                     with self._database.write('purge') as connection:
                         if not delete(connection):
                             break
             if not self._stopping.is_set():
+                if self._history is not None:
+                    self._history.delete(storage_id)
                 with self._database.write('purged') as connection:
                     storages.purge(connection, storage_id)
                 LOG.info('storage %s is removed', storage_id)

@@ -17,6 +17,8 @@ on the same data and connection pool, and gives medians and their ratio:
 7. *Traps*: the cost of receiving one against net-snmp's `snmptrapd`; loss, and the time until they are alerts, in a
    real `delfin-all` (`traps`).
 8. *A scrape* of 200,000 series of metrics against `prometheus_client` (`scrape`).
+9. *The history of metrics*: room and time of a point, reading, what a killed process loses (`history`; the engines
+   that it was chosen from: `python -m tests.benchmarks.candidates`).
 
 `--write` puts the figures into `docs/benchmarks.md`. The engines are private ones (`tests.engines`) and have the
 settings of the tests; the figures are of reading, which these settings do not change. Nothing here is a test: no test
@@ -31,11 +33,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks import arrays, lists, memory, readers, report, scrape, single, sync, traps
+from tests.benchmarks import arrays, history, lists, memory, readers, report, scrape, single, sync, traps
 from tests.benchmarks.databases import ENGINES, filled
 from tests.benchmarks.measure import Comparison, Figure
 
-PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps', 'scrape')
+PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps', 'scrape', 'history')
 
 
 def main() -> None:
@@ -81,7 +83,8 @@ def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str], rounds:
             comparisons += compared
             figures += growth
     if 'sqlite' in engines:
-        for part, figures_of in (('memory', memory.measure), ('arrays', arrays.measure), ('readers', readers.measure)):
+        for part, figures_of in (('memory', memory.measure), ('arrays', arrays.measure), ('readers', readers.measure),
+                                 ('history', history.measure)):
             if part in parts:
                 _say(part)
                 figures += figures_of(folder)

@@ -27,6 +27,7 @@ from delfin.db.runs import Claim
 from delfin.db.schema import Schema
 from delfin.drivers.driver import StorageDriver
 from delfin.findings import Findings
+from delfin.history import Query, Reader
 from delfin.kinds import KINDS, Table
 from tests.engines.base import wait_until
 
@@ -179,6 +180,12 @@ class Tasks:
         self.asked: list[tuple[Any, ...]] = []      # calls about alerts, with their arguments
         self.refuse: Exception | None = None        # what they raise
         self.clear: Callable[[str, str], None] = lambda storage_id, sequence_number: None
+        self.history: Reader | None = None          # who knows points of metrics
+
+    def read_metrics(self, context: Any, wanted: Query) -> list[dict[str, Any]]:
+        if self.history is None:
+            raise exception.StorageCapabilityNotSupported(message='No history of metrics is kept.')
+        return [series.view() for series in self.history.query(wanted)]
 
     def list_alerts(self, context: Any, storage_id: str, begin_time: int | None,
                     end_time: int | None) -> list[dict[str, Any]]:

@@ -363,6 +363,17 @@ metric_gaps = sa.Table(
     **types.MARIADB_TABLE,
 )
 
+# How full a storage (native_id '') or one of its pools was at the last sync of a day (UTC).
+capacity_history = sa.Table(
+    'capacity_history', metadata,
+    _storage_fk(primary_key=True),
+    sa.Column('kind', sa.String(64), primary_key=True),
+    sa.Column('native_id', types.text(), primary_key=True),
+    sa.Column('day', sa.Date(), primary_key=True, index=True),
+    *(sa.Column(name, sa.BigInteger()) for name in ('total_capacity', 'used_capacity', 'free_capacity')),
+    **types.MARIADB_TABLE,
+)
+
 # When the array last gave a complete answer for a kind: what the freshness of its rows is derived from.
 sync_freshness = sa.Table(
     'sync_freshness', metadata,

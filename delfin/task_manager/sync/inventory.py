@@ -21,7 +21,7 @@ from delfin import coerce, exception
 from delfin import findings as code
 from delfin.common.masking import Masker
 from delfin.common.text import clean
-from delfin.db import Database, freshness, is_away, resources, runs, storages
+from delfin.db import Database, capacity, freshness, is_away, resources, runs, storages
 from delfin.db.runs import Claim, RunLost
 from delfin.drivers.api import Door, Lane
 from delfin.drivers.errors import is_hopeless
@@ -72,6 +72,7 @@ class Inventory:
                 if result.withheld:
                     withheld.append(name)
             self._check_references(taken)
+            self._note_capacity(taken)
             return withheld
         except SQLAlchemyError as error:
             if is_away(error):
@@ -142,6 +143,18 @@ class Inventory:
                 for name, listing in found.items():
                     if listing:
                         runs.add_findings(connection, taken.run_id, name, self._clean(listing) or [])
+
+    def _note_capacity(self, taken: Claim) -> None:
+        """How full the storage and its pools are today, as far as this run has asked."""
+        with self._database.read() as connection:
+            day, done = capacity.today(connection), runs.done_kinds(connection, taken.run_id)
+            new = [kind for name, kind in capacity.OF_SYNC_KINDS.items()
+                   if name in done and not capacity.is_noted(connection, taken.storage_id, kind, day)]
+        if new:
+            with self._database.write('capacity') as connection:
+                runs.guard(connection, taken)
+                for kind in new:
+                    capacity.note(connection, taken.storage_id, kind, day)
 
     # --- the storage itself ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from oslo_config import cfg
 
@@ -24,10 +24,11 @@ LOG = logging.getLogger(__name__)
 class Exports:
     """Whom metrics are handed to. `InvalidConfiguration` when one of them cannot be made."""
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Database) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, database: Database,
+                 listeners: Sequence[MetricsListenerBase] = ()) -> None:
         chosen = manager.select(conf, manager.METRICS)
         self._database = database
-        self.listeners: list[MetricsListenerBase] = [each.create(conf) for each in chosen if not each.takes_events]
+        self.listeners = [*listeners, *(each.create(conf) for each in chosen if not each.takes_events)]
         self.runner = Runner(conf, database, group=manager.METRICS,
                              selected=[each for each in chosen if each.takes_events])
 
@@ -54,11 +55,12 @@ class Exports:
 
 
 class TelemetryService:
-    """All of it, for the arrays that `holds` says are this node's."""
+    """All of it, for the arrays that `holds` says are this node's; `listeners` besides those that are configured."""
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Database, door: Door, holds: Callable[[str], bool]) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, database: Database, door: Door, holds: Callable[[str], bool],
+                 listeners: Sequence[MetricsListenerBase] = ()) -> None:
         settings = Settings(conf.metrics.enabled, conf.metrics.interval_seconds, conf.metrics.settle_seconds)
-        self.exports = Exports(conf, database)
+        self.exports = Exports(conf, database, listeners)
         collector = Collector(database, door, settings, self.exports.listeners, on_queued=self.exports.runner.wake)
         self._telemetry = Telemetry(
             database, conf.host, collector, settings, workers=conf.metrics.workers,
