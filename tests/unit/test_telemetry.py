@@ -61,6 +61,7 @@ def test_metrics_can_be_switched_on_and_off(installation, own, wanted):
 def test_what_failed_is_tried_at_its_own_time():
     assert due(collected_at=NOW, retry_at=NOW + 7) == NOW + 7
     assert due(collected_at=NOW, retry_at=NOW + 3600) <= NOW + 300
+    assert due(collected_at=NOW, retry_at=NOW - 3600) == NOW + 5
 
 
 def test_a_clock_that_was_set_back_stops_nothing():

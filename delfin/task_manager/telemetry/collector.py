@@ -123,6 +123,7 @@ class _Run:
             self._put_off(self._feed.marks, Capabilities(), error)
             return self._end(metrics.FAILED, error)
         wanted = capabilities.selected(self._feed.selection)
+        self._forget(self._feed.marks.keys() - wanted.keys())
         if not wanted:
             return self._end(metrics.UNSUPPORTED)
         try:
@@ -188,12 +189,18 @@ class _Run:
             self._guard(connection)
             metrics.save_capabilities(connection, self._storage_id, capabilities.document(), findings.listing(),
                                       feed.firmware_version, self._began, capabilities.interval_seconds)
-            gone = feed.marks.keys() - capabilities.resource_metrics.keys()
-            if gone:
-                metrics.forget_types(connection, self._storage_id, gone)
 
         self._database.attempt(save, 'capabilities')
         return capabilities
+
+    def _forget(self, resource_types: Collection[str]) -> None:
+        """What is not measured any more, or not wanted: it would seem to be late, or to fail, for ever."""
+        def write(connection: sa.Connection) -> None:
+            self._guard(connection)
+            metrics.forget_types(connection, self._storage_id, resource_types)
+
+        if resource_types:
+            self._database.attempt(write, 'marks')
 
     def _latest(self) -> int | None:
         """Epoch ms of the array's newest sample by its own clock; None if it does not say."""

@@ -29,7 +29,7 @@ from delfin.task_manager.telemetry.collector import Collector, Lost, Outcome, Se
 LOG = logging.getLogger(__name__)
 
 _FIRST_SECONDS = 10             # within which a new array is asked for the first time
-_PUT_OFF_SECONDS = 5.0          # after an error of ours
+_PUT_OFF_SECONDS = 5.0          # after an error of ours; and no failure is tried again before
 _BUG_SECONDS = 60.0
 _ROUNDING_SECONDS = 0.001       # a collection that began with its slot must not seem to have begun before it
 
@@ -63,7 +63,7 @@ def due_at(plan: Plan, settings: Settings, now: float) -> float | None:
         return schedule.slot_start(name, first, _moment(now)).timestamp() + first
     last = min(plan.collected_at, now)      # a clock that was set back must not stop it
     next_slot = schedule.slot_start(name, interval, _moment(last + _ROUNDING_SECONDS)).timestamp() + interval
-    return next_slot if plan.retry_at is None else min(next_slot, max(plan.retry_at, last))
+    return next_slot if plan.retry_at is None else min(next_slot, max(plan.retry_at, last + _PUT_OFF_SECONDS))
 
 
 class Telemetry:
