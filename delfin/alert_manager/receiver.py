@@ -65,8 +65,6 @@ class _Speaker(NamedTuple):
     clock: bytes
 
 
-# Address, engine id, user, authenticated, encrypted.
-_Claim = tuple[str, bytes, bytes, bool, bool]
 _new = tuple.__new__        # makes a NamedTuple of a tuple, four times faster than its class does of arguments
 
 
@@ -88,7 +86,7 @@ class Receiver:
         self._forget = False
         self._pinned: dict[str, bytes] = {}         # until the table shows it
         self._table: Table | None = None
-        self._speakers: dict[_Claim, list[_Speaker]] = {}       # of pinned engines, as table and pins have it
+        self._speakers: dict[tuple[str, ber.Claim], list[_Speaker]] = {}    # as table and pins have it
         self._tries: dict[str, tuple[float, int]] = {}
         self._reports = dict.fromkeys(Report, 0)
         self._complained_at = float('-inf')
@@ -207,9 +205,9 @@ class Receiver:
     def _check_v3(self, datagram: Datagram, message: ber.V3Message, candidates: Sequence[Source],
                   moment: int) -> _Accepted | None:
         """RFC 3414, section 3.2, with the users of this sender only. None: it has been answered and that is all."""
-        claim = datagram.host, message.engine_id, message.user, message.authenticated, message.encrypted
+        claim = datagram.host, message.claim
         speakers = self._speakers.get(claim)
-        if speakers is not None:        # nothing has changed since one of its kind came
+        if speakers is not None:        # nothing has changed since it was claimed last
             return self._check_trap(datagram, message, speakers, moment)
         if message.engine_id != self._engine_id and message.reportable and not any(
                 self._engine_of(source) == message.engine_id for source in candidates):
@@ -283,7 +281,7 @@ class Receiver:
         clock. There is one for each storage: arrays that were cloned share an engine id, and none must be able to put
         another's clock forward.
         """
-        data = datagram.data
+        data, authenticated = datagram.data, message.claim.authenticated
         storage_ids, windows, scoped, verified = [], {}, None, False
         for storage_id, keys, clock in speakers:
             if not usm.verify(data, message, keys):
@@ -294,7 +292,7 @@ class Receiver:
             except usm.DecryptionFailed:        # another one's key may open it
                 continue
             storage_ids.append(storage_id)
-            if message.authenticated:
+            if authenticated:
                 known = self._windows.get(clock)
                 try:
                     window = usm.of_sender(known, message, moment / 1000)
@@ -308,8 +306,10 @@ class Receiver:
             raise _Refused('unsupported')
         if windows:
             self._windows |= windows
-        # What has the MAC of another one is that one: if any other could be found, so could a forged one.
-        digest = data[message.mac][:DIGEST_BYTES].ljust(DIGEST_BYTES, b'\0') if message.authenticated else None
+        digest = None
+        if authenticated:       # what has the MAC of another one is that one: who could find any other could forge one
+            at = message.mac.start
+            digest = data[at:at + DIGEST_BYTES]
         return _new(_Accepted, (_new(Received, (moment, datagram.host, _V3, tuple(storage_ids), scoped.body, digest)),
                                 None, windows, ()))
 

@@ -221,7 +221,7 @@ class Keys:
         self.engine_id = engine_id
         self.mac_bytes = mac_bytes
         # What a message of theirs says of itself, and what stood in place of its MAC when that was computed.
-        self.claim = engine_id, user.name, user.level != NO_AUTH_NO_PRIV, user.level == AUTH_PRIV
+        self.claim = ber.Claim(engine_id, user.name, user.level != NO_AUTH_NO_PRIV, user.level == AUTH_PRIV)
         self.no_mac = bytes(mac_bytes)
         self._mac = mac
         self._ciphers = ciphers
@@ -287,7 +287,7 @@ def level_of(message: ber.V3Message) -> str:
 
 def verify(datagram: bytes, message: ber.V3Message, keys: Keys) -> bool:
     """True for a message of this user and engine, of exactly the user's level, with the right MAC if that has one."""
-    if (message.engine_id, message.user, message.authenticated, message.encrypted) != keys.claim:
+    if message.claim != keys.claim:
         return False
     place = message.mac
     without = b''.join((datagram[:place.start], keys.no_mac, datagram[place.stop:]))
@@ -329,11 +329,13 @@ def of_sender(known: TimeWindow | None, message: ber.V3Message, now: float) -> T
     `now` in seconds, by a clock that goes on over restarts if `known` is kept over them. `NotInTimeWindow` for a
     message that is too old. An engine's first message (`known` is None) is believed.
     """
-    if known is None or (message.boots, message.time) > (known.boots, known.time):
-        known = TimeWindow(message.boots, message.time, now)
-    if known.boots == LAST_BOOTS or message.boots < known.boots:
+    boots, time = message.boots, message.time
+    if known is None or (boots, time) > known[:2]:
+        known = TimeWindow(boots, time, now)
+    newest_boots, newest_time, at = known
+    if newest_boots == LAST_BOOTS or boots < newest_boots:
         raise NotInTimeWindow('the sender has started since')
-    if message.time < known.time + max(0.0, now - known.at) - WINDOW_SECONDS:
+    if time < newest_time - WINDOW_SECONDS + max(0.0, now - at):
         raise NotInTimeWindow(f'sent more than {WINDOW_SECONDS} s ago')
     return known
 
