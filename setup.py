@@ -20,6 +20,7 @@ setup(
         ],
         # What drivers are tried on, by the driver's name (docs/drivers/compliance.md).
         'delfin.compliance.simulators': [
+            'linux host = delfin.drivers.linux.this_machine:ThisMachine',
             'fake_storage fake_driver = delfin.drivers.fake_storage.simulator:FakeSimulator',
         ],
         # What alerts are handed to: the name is what [alerts] exporters selects (docs/exporters.md).

@@ -36,15 +36,19 @@ from delfin.drivers.verify import verify_for
 CALL_SECONDS = 60.0         # of a call to a device that is well
 HOSTILE_SECONDS = 60.0      # of a call to one that is not: what registration has, the shortest deadline there is
 SOCKET_SECONDS = 5.0        # what such a call is told to wait for the device (`timeout` of the section)
+LEAVING_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Time limits in seconds: of calls, of calls to hostile devices, and the `timeout` that the latter are given."""
+    """Time limits in seconds: of calls, of calls to hostile devices, the `timeout` that the latter are given, and how
+    long threads and sockets may take to end after the log-out.
+    """
 
     call: float = CALL_SECONDS
     hostile: float = HOSTILE_SECONDS
     socket: float = SOCKET_SECONDS
+    leaving: float = LEAVING_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,12 @@ class WatchingMasker(Masker):
         return masked
 
 
+# What these log of an error is what the error says, which is looked at by itself.
+_OUR_LOGS = frozenset({'delfin.drivers.api', 'delfin.drivers.sessions', 'delfin.drivers.instances'})
+
+
 class _LogWatch(logging.Handler):
-    """Sees every record, also of levels that are not shown."""
+    """Sees every record of drivers and their libraries, also of levels that are not shown."""
 
     def __init__(self, masker: WatchingMasker) -> None:
         super().__init__(logging.DEBUG)
@@ -103,6 +111,8 @@ class _LogWatch(logging.Handler):
         self.leaks: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name in _OUR_LOGS:
+            return
         try:
             text = logging.Formatter('%(message)s').format(record)
         except Exception:       # arguments that do not fit: logging itself would print them

@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument('--access-info', metavar='FILE',
                        help='a real array: the JSON body of its registration; - for standard input')
     where.add_argument('--simulator', metavar='NAME',
-                       help='a simulator by its entry point (the name of its driver), or module:Class; "auto": for '
-                            'each driver its own, static rules for those without')
+                       help='a simulator by its entry point (the name of its driver), or module:Class; for "linux '
+                            'host" this machine; "auto": for each driver its own, static rules for those without')
     where.add_argument('--replay', metavar='DIR', help='recorded HTTP replies: access.json, replies.json')
     parser.add_argument('--allow-changes', action='store_true',
                         help='let rules clear an alert and add and remove a trap receiver on a real array')

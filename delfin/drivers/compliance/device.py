@@ -16,7 +16,8 @@ from delfin import exception
 from delfin.access import Access
 from delfin.common.constants import ACCESS_TYPE
 
-SIMULATORS = 'delfin.compliance.simulators'     # group of entry points: "<vendor> <model> = module:Class"
+# Group of entry points, "<vendor> <model> = module:Class": devices that need no access information from anybody.
+SIMULATORS = 'delfin.compliance.simulators'
 
 
 class Device:
@@ -106,7 +107,7 @@ def simulator(name: str) -> Device:
 
 
 def simulators() -> list[str]:
-    """Names of the drivers that come with a simulator."""
+    """Names of the drivers that come with a simulator (or something else that is always there)."""
     return sorted({each.name for each in metadata.entry_points(group=SIMULATORS)})
 
 

@@ -21,6 +21,7 @@ from delfin.drivers.compliance.run import Report, Standing
 GUIDE: Final = 'compliance.md'
 MATRIX: Final = 'support-matrix.md'
 
+_PACKAGE: Final = 'delfin'
 _PART: Final = re.compile(r'(<!-- generated: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 _GROUPS: Final = {'S': 'Static: the class alone', 'R': 'Rows', 'C': 'Capabilities and metrics', 'A': 'Alerts',
                   'I': 'Instances', 'E': 'Errors', 'T': 'Time'}
@@ -102,11 +103,12 @@ def _cell(level: Level, reports: Sequence[Report]) -> str:
 
 
 def update(directory: Path, reports: Sequence[Report]) -> list[Path]:
-    """Write both pages into `directory` (`docs/drivers`); which have changed."""
+    """Write both pages into `directory` (`docs/drivers`); which have changed. Other packages' drivers are left out."""
     guide, page = directory / GUIDE, directory / MATRIX
     if not guide.is_file():
         raise exception.InvalidInput(f'{guide} does not exist; name the directory docs/drivers of a source tree')
-    wanted = {guide: renewed(guide.read_text('utf-8')), page: matrix(reports)}
+    ours = [report for report in reports if report.subject.package == _PACKAGE]
+    wanted = {guide: renewed(guide.read_text('utf-8')), page: matrix(ours)}
     changed = [path for path, text in wanted.items() if not path.exists() or path.read_text('utf-8') != text]
     for path in changed:
         path.write_text(wanted[path], 'utf-8')

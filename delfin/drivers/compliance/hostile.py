@@ -44,13 +44,14 @@ class HostileHost:
     def __enter__(self) -> Self:
         if self._manner is not Manner.REFUSE:       # a bound port nobody listens on refuses
             self._socket.listen(64)
-            self._socket.settimeout(_TICK_SECONDS)
             self._start(self._accept)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self._stop.set()
+        with contextlib.suppress(OSError):      # of one that does not listen; else it wakes accept()
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         for thread in list(self._threads):
             thread.join()
@@ -64,9 +65,7 @@ class HostileHost:
         while not self._stop.is_set():
             try:
                 connection, _ = self._socket.accept()
-            except TimeoutError:
-                continue
-            except OSError:     # closed
+            except OSError:     # shut down
                 return
             self.connections += 1
             if self._manner is Manner.CLOSE:

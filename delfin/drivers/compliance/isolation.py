@@ -18,8 +18,6 @@ from delfin.drivers.compliance.rules import Problem, Skip, rule
 from delfin.drivers.instances import capacity_of
 
 THREADS_AT_MOST: Final = 8
-_ROUNDS: Final = 2
-LEAVING_SECONDS: Final = 2.0        # in which threads and sockets may end after the log-out
 REFUSED: Final = (exception.InvalidUsernameOrPassword, exception.InvalidCredential, exception.NotAuthorized)
 WRONG_PASSWORD: Final = 'wrong-password-of-delfin-compliance'
 
@@ -78,7 +76,7 @@ def threads(bench: Bench) -> Iterator[Problem]:
 
     def ask(number: int) -> None:
         start.wait()
-        for step in range(_ROUNDS * len(names)):
+        for step in range(len(names)):
             name = names[(step + number * len(names) // at_once) % len(names)]      # everybody something else
             reply = bench.call(name, lane=Lane.BULK)
             inventory = Inventory()
@@ -119,7 +117,7 @@ def reset(bench: Bench) -> Iterator[Problem]:
     if changed.answered and later.answered:
         yield Problem('after it was given a wrong password, calls work: it goes on with the old one or asks for none',
                       'reset_connection')
-    # The door has noticed that the session is lost, and resets it with the access information it knows.
+    bench.call('reset_connection', storage_id=storage_id, **bench.arguments(access))
     again = bench.call('get_storage', storage_id=storage_id)
     if not again.answered and again.stranger is None:
         yield Problem(f'with the right password again get_storage {again.why()}', 'reset_connection')
@@ -141,7 +139,7 @@ def nothing_left(bench: Bench) -> Iterator[Problem]:
         reply = bench.call('delete_storage')
         if not reply.answered and not reply.refused and reply.stranger is None:
             yield Problem(reply.why(), 'delete_storage')
-    for left in bench.traces.left(LEAVING_SECONDS):
+    for left in bench.traces.left(bench.patience.leaving):
         yield Problem(f'{left} is left', 'delete_storage')
 
 

@@ -5,6 +5,7 @@ product's own reader.
 
 from __future__ import annotations
 
+import copy
 import functools
 import time
 from collections.abc import Iterator
@@ -93,7 +94,8 @@ class Meter:
         historic = self.able.is_historic
         end = self.newest if end is None else end
         start = end - _WINDOW_MS if start is None else start
-        reply = self.bench.call(_METHOD, self.bench.main, wanted, start, end, lane=Lane.METRICS)
+        reply = self.bench.call(_METHOD, self.bench.main, copy.deepcopy(wanted), start, end,
+                                lane=Lane.METRICS)
         found = Findings()
         owner = Owner(self.bench.main, 'compliance', self.bench.driver_class.__name__, '', '')
         names = {name: self._names(name) for name in wanted}

@@ -15,15 +15,19 @@ F = TypeVar('F', bound=Callable[[Any], Iterable['Problem']])
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What a rule found. `method` is where, if it is one method; a `remark` is legal but worth knowing: shapes of older
-    drivers, sums that do not add up where nobody knows better.
+    drivers, sums that do not add up where nobody knows better. `concerns` is the level of those whom it concerns, if
+    that is not the method's.
     """
 
     text: str
     method: str | None = None
     remark: bool = False
+    concerns: Level | None = None
 
     def level(self, rule: Rule) -> Level:
-        """Whom it concerns: who claims the method's level, or that of the rule."""
+        """Whom it concerns: who claims this level."""
+        if self.concerns is not None:
+            return self.concerns
         return METHODS[self.method].level if self.method is not None and self.method in METHODS else rule.level
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import datetime
 import enum
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from delfin.common.text import printable
 from delfin.drivers.compliance.bench import Bench, Patience
 from delfin.drivers.compliance.contract import METHODS, Level, claimed, implemented
 from delfin.drivers.compliance.device import Device
 from delfin.drivers.compliance.rules import Problem, Rule, Skip, all_rules
 from delfin.drivers.compliance.subject import Subject
 from delfin.drivers.compliance.waivers import Waiver, applying
+
+LOG = logging.getLogger(__name__)
 
 STATIC = 'static'
 
@@ -155,6 +159,10 @@ def _try(rule: Rule, target: Subject | Bench | None, why: str, report: Report, w
                 found.append(_judged(problem, rule, report, waivers, used))
         except Skip as reason:
             skipped = str(reason)
+        except Exception as error:      # objects of third-party code get into every rule
+            LOG.debug('rule %s broke', rule.id, exc_info=True)
+            broke = Problem(f'the rule could not be tried: {type(error).__name__}: {printable(error)}')
+            found.append(_judged(broke, rule, report, waivers, used))
     return Result(rule, tuple(found), skipped, time.monotonic() - began)
 
 

@@ -106,7 +106,7 @@ def required_methods(subject: Subject) -> Iterator[Problem]:
     for method in METHODS.values():
         found = raw(driver_class, method.name)
         if method.abstract and (found is None or method.name in abstract):
-            yield Problem('is missing', method.name)
+            yield Problem('is missing', method.name, concerns=Level.CORE)
 
 
 def _found(subject: Subject) -> Iterator[tuple[Method, Any, Callable[..., Any]]]:
@@ -314,7 +314,14 @@ def _classes(driver_class: type) -> Iterator[type]:
 
 def _sources(driver_class: type) -> Iterator[tuple[type, ast.AST]]:
     for owner in _classes(driver_class):
-        try:
-            yield owner, ast.parse(textwrap.dedent(inspect.getsource(owner)))
-        except (OSError, TypeError, SyntaxError):       # made at run time, or shipped without source
-            continue
+        tree = _source(owner)
+        if tree is not None:
+            yield owner, tree
+
+
+@functools.lru_cache(maxsize=64)
+def _source(owner: type) -> ast.AST | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(owner)))
+    except (OSError, TypeError, SyntaxError):       # made at run time, or shipped without source
+        return None

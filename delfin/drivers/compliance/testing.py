@@ -50,9 +50,10 @@ class ComplianceTests:
         return next(registered([self.driver]))
 
     @pytest.fixture(scope='class')
-    def compliance_report(self, request: pytest.FixtureRequest) -> Report:
+    @classmethod
+    def compliance_report(cls) -> Report:
         """All results, made once."""
-        tests: ComplianceTests = request.cls()
+        tests = cls()
         excused = waivers.read(Path(tests.waivers)) if isinstance(tests.waivers, str | Path) else tests.waivers
         device = tests.make_device()
         if device is None:
