@@ -26,8 +26,6 @@ EXCUSED = waivers.read(WAIVERS) if WAIVERS.exists() else []
 # Packages of other tests may be installed beside ours.
 OURS = [subject for subject in registered() if subject.package == 'delfin']
 
-pytestmark = pytest.mark.xdist_group('drivers')     # one run of each, whoever looks at it
-
 
 def proved(report: Report) -> set[Level]:
     return {level for level in Level if report.standing(level) is Standing.PROVED}

@@ -12,7 +12,6 @@ import pytest
 
 from delfin import cryptor, exception
 from delfin.drivers.compliance.contract import Level
-from delfin.drivers.compliance.device import Device
 from delfin.drivers.compliance.replay import Replay
 from delfin.drivers.compliance.run import Report, Standing, Verdict, judge
 from delfin.drivers.compliance.subject import Subject
@@ -143,7 +142,3 @@ class TestMixIn(ComplianceTests):
 
     driver_class: ClassVar[type] = AcmeDriver
     driver = 'acme x1'
-
-
-def test_the_mix_in_makes_one_test_for_each_rule() -> None:
-    assert isinstance(ComplianceTests.make_device(TestMixIn()), Device | None)

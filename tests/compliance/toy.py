@@ -35,8 +35,7 @@ SIZES = {'pools': '2', 'volumes': '4', 'disks': '3', 'initiators': '4', 'ports':
 PATIENCE = Patience(call=30, hostile=1.5, socket=0.1, leaving=0.3)
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
+class _Server(socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
@@ -174,7 +173,9 @@ class CleanDriver(FakeStorageDriver):
     def exchange(self, address: tuple[str, int], timeout: float, line: bytes) -> bytes:
         """One line there, one back, all of it within `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        with socket.create_connection(address, timeout) as connection:
+        with socket.socket() as connection:
+            connection.settimeout(timeout)
+            connection.connect(address)
             connection.sendall(line)
             return self.receive(connection, deadline, timeout)
 
