@@ -11,11 +11,17 @@ setup(
             'delfin-task = delfin.cmd.task:main',
             'delfin-alert = delfin.cmd.alert:main',
             'delfin-manage = delfin.cmd.manage:main',
+            'delfin-compliance = delfin.cmd.compliance:main',
         ],
         # "<vendor> <model> = module:Class". The name is what a client registers an array with.
         'delfin.storage.drivers': [
             'fake_storage fake_driver = delfin.drivers.fake_storage:FakeStorageDriver',
             'linux host = delfin.drivers.linux:LinuxHostDriver',
+        ],
+        # What drivers are tried on, by the driver's name (docs/drivers/compliance.md).
+        'delfin.compliance.simulators': [
+            'linux host = delfin.drivers.linux.this_machine:ThisMachine',
+            'fake_storage fake_driver = delfin.drivers.fake_storage.simulator:FakeSimulator',
         ],
         # What alerts are handed to: the name is what [alerts] exporters selects (docs/exporters.md).
         'delfin.alert.exporters': [

@@ -17,7 +17,7 @@ from installer.console import Console, Problem, RunLog
 from installer.environment import Environment, clean_variables
 from installer.test_environment import prepare
 
-ENVIRONMENTS = ('lint', 'unit', 'functional', 'integration', 'faults')
+ENVIRONMENTS = ('lint', 'unit', 'compliance', 'functional', 'integration', 'faults')
 ON_REQUEST = ('coverage', 'long')       # take longer than a change may wait for
 NO_TESTS_COLLECTED = 5  # pytest's exit code, passed on by tox
 

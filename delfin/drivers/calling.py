@@ -35,7 +35,7 @@ def resolve(target: Any, name: str) -> Callable[..., Any]:
         return raw.__func__
     if isinstance(raw, classmethod):
         return getattr(owner, name)
-    if name in _STATIC and inspect.isfunction(raw) and not _wants_instance(raw):
+    if name in _STATIC and inspect.isfunction(raw) and not takes_instance(raw):
         return raw
     return getattr(target, name)
 
@@ -44,10 +44,11 @@ def wants_instance(driver_class: type, name: str) -> bool:
     """Whether `name` can only be called on an instance."""
     raw = inspect.getattr_static(driver_class, name, None)
     return not isinstance(raw, staticmethod | classmethod) and inspect.isfunction(raw) and (
-        name not in _STATIC or _wants_instance(raw))
+        name not in _STATIC or takes_instance(raw))
 
 
-def _wants_instance(function: Callable[..., Any]) -> bool:
+def takes_instance(function: Callable[..., Any]) -> bool:
+    """Whether a function of a class that could be static says by its first argument that it is not."""
     first = next(iter(inspect.signature(function).parameters), None)
     return first in _SELF_NAMES
 

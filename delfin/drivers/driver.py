@@ -44,6 +44,9 @@ class StorageDriver(abc.ABC):
     PROTOCOLS: ClassVar[tuple[str, ...]] = ()
     # How many calls one instance takes at the same time. Leave 1 unless the driver is written for threads.
     MAX_CONCURRENT_CALLS: ClassVar[int] = 1
+    # What it has been tried for, beyond Core: Inventory, NAS, Mapping, Alerts, Performance. `delfin-compliance`
+    # verifies it (docs/drivers/compliance.md).
+    COMPLIANCE_LEVELS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         self.storage_id: str | None = kwargs.get('storage_id')

@@ -114,7 +114,13 @@ def translate(error: BaseException, doing: str, mask: Callable[[str], str],
         if isinstance(error, known):
             sentence = ours.msg_fmt.partition('{')[0].rstrip(' :.')
             return ours(text, message=f'{sentence}: {text}' if sentence else text)
-    return exception.StorageBackendException(f'{doing} raised {type(error).__name__}: {text}'.rstrip(': '))
+    name = type(error).__name__
+    return exception.StorageBackendException(f'{doing} raised {name}: {text}'.rstrip(': '), unexpected=name)
+
+
+def unexpected(error: BaseException) -> str | None:
+    """The name of the exception that no driver should let out and that `translate` made `error` of; None if neither."""
+    return getattr(error, 'kwargs', {}).get('unexpected')
 
 
 def _cleaned(error: exception.DelfinException, mask: Callable[[str], str], limit: int) -> exception.DelfinException:

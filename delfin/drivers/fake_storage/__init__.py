@@ -7,7 +7,8 @@ another array. `extra_attributes` size it, age it (`epoch`), slow it down and ma
 does so while a service runs; `options` describes them all.
 
 `options` and `control` read what is wanted, `model` and `recipes` make the rows, `capacity` their sums, `alerts` and
-`metrics` the rest, and `misbehaviour` stands between all of them and the caller.
+`metrics` the rest, and `misbehaviour` stands between all of them and the caller. `simulator` is for
+`delfin-compliance`.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class FakeStorageDriver(driver.StorageDriver):
     """Driver of the make-believe array."""
 
     PROTOCOLS = tuple(constants.ACCESS_TYPE)
+    COMPLIANCE_LEVELS = ('Core', 'Inventory', 'NAS', 'Mapping', 'Alerts', 'Performance')
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

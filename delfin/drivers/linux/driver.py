@@ -50,6 +50,7 @@ class LinuxHostDriver(StorageDriver):
     """A Linux machine. Access: `cli` with the host localhost for this machine, `ssh` for any."""
 
     PROTOCOLS = ('ssh', 'cli')
+    COMPLIANCE_LEVELS = ('Core', 'Inventory', 'NAS', 'Performance')
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

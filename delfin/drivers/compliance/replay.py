@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded HTTP replies as a device: a server on loopback that answers requests as an array once did.
+
+A directory with
+
+* `access.json`: the body of the registration, with a `rest` section. Host and port are replaced by the server's. With
+  `"scheme": "http"` beside the sections the server speaks plain HTTP; else TLS with a certificate of its own, which the
+  section's `ca_cert` then is.
+* `replies.json`: a list of `{"method": "GET", "path": "/api/volumes?page=1", "status": 200, "headers": {}, "body": …}`.
+  A body that is no text is sent as JSON; `"file": "volumes.json"` names a file beside it instead. Of several replies to
+  one request each is given once, in their order, and the last one for ever. What was not recorded is 404.
+* `truth.json` (optional): the rows by table that the driver should make of it (`storage` is a list of one).
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import ssl
+import tempfile
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from delfin import exception
+from delfin.drivers.compliance.device import Device, read_access
+
+_ADDRESS = '127.0.0.1'
+_REQUEST_SECONDS = 30
+
+
+class Replay(Device):
+    """Serves while the context is open."""
+
+    mode: ClassVar[str] = 'replay'
+    may_change = True
+
+    def __init__(self, directory: Path, name: str) -> None:
+        super().__init__(read_access(_read(directory / 'access.json'), str(directory / 'access.json'), name))
+        if not self._access.get('rest'):
+            raise exception.InvalidInput(f'{directory}: only a rest section can be replayed')
+        self._plain = self._access.pop('scheme', 'https') == 'http'
+        self._replies = _Replies(directory)
+        truth = directory / 'truth.json'
+        self._truth = _json(truth) if truth.exists() else None
+        self._server: ThreadingHTTPServer | None = None
+
+    def __enter__(self) -> Self:
+        server = ThreadingHTTPServer((_ADDRESS, 0), _handler(self._replies))
+        server.daemon_threads = True
+        rest: dict[str, Any] = {**self._access['rest'], 'host': _ADDRESS, 'port': server.server_address[1]}
+        if not self._plain:
+            certificate, context = _tls()
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            rest['ca_cert'] = certificate
+        self._access = {**self._access, 'rest': rest}
+        self._server = server
+        threading.Thread(target=server.serve_forever, name='replay', daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def truth(self) -> Mapping[str, list[dict[str, Any]]] | None:
+        """See `Device`."""
+        return self._truth
+
+
+class _Replies:
+    """What is answered to which request."""
+
+    def __init__(self, directory: Path) -> None:
+        self._lock = threading.Lock()
+        self._by_request: dict[tuple[str, str], list[tuple[int, dict[str, str], bytes]]] = {}
+        where = directory / 'replies.json'
+        entries = _json(where)
+        if not isinstance(entries, list) or not entries:
+            raise exception.InvalidInput(f'{where} must be a list of replies')
+        for number, entry in enumerate(entries, 1):
+            if not isinstance(entry, dict) or not isinstance(entry.get('path'), str):
+                raise exception.InvalidInput(f'{where}, reply {number}: it must be an object with a path')
+            body = _read(directory / Path(entry['file']).name) if 'file' in entry else entry.get('body', '')
+            content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+            kind = 'text/plain' if isinstance(body, str) and 'file' not in entry else 'application/json'
+            headers = {'Content-Type': kind, **entry.get('headers', {})}
+            self._by_request.setdefault((entry.get('method', 'GET'), entry['path']), []).append(
+                (int(entry.get('status', 200)), headers, content))
+
+    def to(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+        """The next reply to a request."""
+        with self._lock:
+            found = self._by_request.get((method, path))
+            if not found:
+                return 404, {'Content-Type': 'text/plain'}, b'not recorded'
+            return found.pop(0) if len(found) > 1 else found[0]
+
+
+def _handler(replies: _Replies) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = 'HTTP/1.1'
+        timeout = _REQUEST_SECONDS
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get('Content-Length') or 0))
+            status, headers, body = replies.to(self.command, self.path)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return None
+
+    return Handler
+
+
+def _tls() -> tuple[str, ssl.SSLContext]:
+    """A certificate for the server's address, made for this run, and the server's context."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'delfin-compliance replay')])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(_ADDRESS))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .sign(key, hashes.SHA256()))
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile(suffix='.pem') as file:        # mode 0600; load_cert_chain takes only paths
+        file.write(pem + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                           serialization.NoEncryption()))
+        file.flush()
+        context.load_cert_chain(file.name)
+    return pem.decode(), context
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text('utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise exception.InvalidInput(f'{path} cannot be read: {error}') from None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_read(path))
+    except ValueError as error:
+        raise exception.InvalidInput(f'{path} is not JSON: {error}') from None

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drivers that Delfin brings along: static rules for all, all rules on what there is to connect to; and the pages
+that are made from this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from delfin.drivers.compliance import docs, waivers
+from delfin.drivers.compliance.contract import Level
+from delfin.drivers.compliance.device import Device, simulator, simulators
+from delfin.drivers.compliance.run import Report, Standing, judge
+from delfin.drivers.compliance.subject import Subject, registered
+from delfin.drivers.compliance.testing import ComplianceTests
+from delfin.drivers.fake_storage.simulator import FakeSimulator
+
+DOCS = Path(__file__).resolve().parents[2] / 'docs' / 'drivers'
+WAIVERS = Path(__file__).with_name('waivers.toml')
+EXCUSED = waivers.read(WAIVERS) if WAIVERS.exists() else []
+# Packages of other tests may be installed beside ours.
+OURS = [subject for subject in registered() if subject.package == 'delfin']
+
+
+def proved(report: Report) -> set[Level]:
+    return {level for level in Level if report.standing(level) is Standing.PROVED}
+
+
+@pytest.mark.parametrize('subject', OURS, ids=lambda subject: subject.name)
+def test_static_rules_hold_for_every_registered_driver(subject: Subject) -> None:
+    report = judge(subject, waivers=EXCUSED)
+    assert [(result.rule.id, found.problem.text) for result in report.results for found in result.found
+            if found.fails] == []
+
+
+def test_there_are_drivers_to_check() -> None:
+    assert {'fake_storage fake_driver', 'linux host'} <= {subject.name for subject in OURS}
+
+
+def test_no_waiver_is_about_to_be_forgotten() -> None:
+    soon = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=14)
+    assert [each for each in EXCUSED if each.expired(soon)] == []
+
+
+class TestFakeStorage(ComplianceTests):
+    driver = 'fake_storage fake_driver'
+    waivers = EXCUSED
+
+    def make_device(self) -> Device:
+        return FakeSimulator()
+
+    def test_it_proves_every_level(self, compliance_report: Report) -> None:
+        assert proved(compliance_report) == set(Level)
+
+
+class TestLinuxHost(ComplianceTests):
+    """This machine."""
+
+    driver = 'linux host'
+    access_info: ClassVar[dict[str, Any]] = {'cli': {'host': 'localhost'}}
+    waivers = EXCUSED
+
+    def test_it_proves_what_it_claims(self, compliance_report: Report) -> None:
+        assert proved(compliance_report) == {Level.CORE, Level.INVENTORY, Level.NAS, Level.PERFORMANCE}
+
+
+# --- pages ---
+
+UPDATE = 'stale: delfin-compliance --simulator auto --update-docs docs/drivers'
+
+
+def test_the_tables_of_the_guide_are_those_of_contract_and_rules() -> None:
+    page = (DOCS / docs.GUIDE).read_text()
+    assert docs.renewed(page) == page, UPDATE
+
+
+def test_the_support_matrix_is_what_the_runs_give() -> None:
+    reports = []
+    for subject in OURS:
+        with simulator(subject.name) if subject.name in simulators() else contextlib.nullcontext() as device:
+            reports.append(judge(subject, device, waivers=EXCUSED))
+    assert docs.matrix(reports) == (DOCS / docs.MATRIX).read_text(), UPDATE
