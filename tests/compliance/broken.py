@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clean driver once for each rule, with one defect that breaks this rule and no other."""
+"""The clean driver once for each rule, with one defect that breaks this rule and no other.
+
+A catalogue to look things up in, in the order of the rules; hence its length.
+"""
 
 from __future__ import annotations
 
