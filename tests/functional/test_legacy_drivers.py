@@ -230,7 +230,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (port,) = free_udp_ports()
     return Site(root / 'site', python_path=(package,), alerts={
         'listen': f'127.0.0.1:{port}', 'sync_interval_seconds': 0, 'probe_interval_seconds': 0},
-        metrics={'interval_seconds': 30, 'settle_seconds': 0})
+        metrics={'enabled': True, 'interval_seconds': 30, 'settle_seconds': 0})
 
 
 @pytest.fixture(scope='module')
