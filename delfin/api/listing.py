@@ -212,11 +212,9 @@ def moment(text: str, name: str) -> int:
             raise ValueError
         milliseconds = (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(milliseconds=1)
     except ValueError:
-        milliseconds = -1
-    if not 0 <= milliseconds <= LATEST_MS:
-        raise exception.InvalidInput(f'{name} must be a time since 1970 like 2026-11-05T12:00:00Z (a + in it is '
-                                     'written %2B), or milliseconds since 1970.')
-    return milliseconds
+        raise exception.InvalidInput(f'{name} must be a time like 2026-11-05T12:00:00Z (a + in it is written %2B), or '
+                                     'milliseconds since 1970.') from None
+    return min(max(0, milliseconds), LATEST_MS)
 
 
 def boolean(text: str, name: str) -> bool:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One SQLite file of points: a table (a *sheet*) for each storage and resource type.
+"""One SQLite file of points.
 
-A sheet has one row for each moment and resource, and a column for each metric. Rows are in the order of time, in which
-they come, so that a batch is appended to full pages; a resource's own rows are found by leaping from moment to moment.
-That takes a sixth of the room and a fifteenth of the time of one row for each point (docs/benchmarks.md).
+What is collected of one resource type of a storage is a *sheet*: a row for each moment and resource, a column for each
+metric (those beyond the sixteenth stand in further parts of the sheet). All sheets share one table, whose key begins
+with a number that a moment of a sheet gets when it comes first: so a batch is appended to full pages, whatever its time
+is, and the rows of a moment lie together. Reading leaps from moment to moment of a sheet.
+
+That takes a third of the room and a fraction of the time of a row for each point (docs/benchmarks.md).
 
 Each statement is one call: sqlite3 gives up the interpreter lock for every row that it takes or returns, and beside a
 busy thread waits each time to get it back. So rows go in by the hundred, and series come out as JSON texts.
@@ -32,11 +35,11 @@ _APPLICATION_ID = 0x44466C48    # 'DFlH': tells our files from somebody else's
 _VERSION = 1
 _CHECKPOINT_PAGES = 4000        # fewer, larger ones; the log takes 16 MiB at most
 _ROWS = 500                     # of one statement
-_VARIABLES = 30_000             # of one statement; SQLite takes 32,766
-_MOST_COLUMNS = 256             # of a sheet
-_FEW = 8                        # leaping costs about as much as reading so many rows of each moment
+_WIDTH = 16                     # columns of a part
+_MOST_METRICS = 16 * _WIDTH     # of a sheet
 _OPERATIONS = 200_000           # of SQLite's machine, some ms, between looks at the clock
 
+_COLUMNS = tuple(f'c{column}' for column in range(_WIDTH))
 _SCHEMA = f'''
 BEGIN IMMEDIATE;
 CREATE TABLE sheets (id INTEGER PRIMARY KEY, storage_id TEXT NOT NULL, resource_type TEXT NOT NULL,
@@ -45,6 +48,10 @@ CREATE TABLE resources (sheet INTEGER NOT NULL, native_id TEXT NOT NULL, id INTE
     PRIMARY KEY (sheet, native_id)) WITHOUT ROWID;
 CREATE TABLE metrics (sheet INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, unit TEXT,
     PRIMARY KEY (sheet, number)) WITHOUT ROWID;
+CREATE TABLE moments (sheet INTEGER NOT NULL, part INTEGER NOT NULL, ts INTEGER NOT NULL, id INTEGER NOT NULL,
+    PRIMARY KEY (sheet, part, ts)) WITHOUT ROWID;
+CREATE TABLE points (moment INTEGER NOT NULL, resource INTEGER NOT NULL,
+    {", ".join(f"{column} REAL" for column in _COLUMNS)}, PRIMARY KEY (moment, resource)) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_VERSION};
 COMMIT;
@@ -101,7 +108,7 @@ class _Sheet:
 
     number: int
     resources: dict[str, tuple[int, str | None]]        # native id -> our number, name
-    metrics: dict[Metric, int]                          # -> number of the column
+    metrics: dict[Metric, int]                          # -> number: the part and the column in it
 
 
 class Sheets:
@@ -114,7 +121,8 @@ class Sheets:
         self._sheets: dict[tuple[str, str], _Sheet] = {}
         try:
             self._prepare()
-            self.last_ms = self._last_moment()
+            self.last_ms: int = self._one('SELECT max(ts) FROM moments') or 0
+            self._last_id: int = self._one('SELECT max(moment) FROM points') or 0
         except BaseException:
             self.close()
             raise
@@ -131,31 +139,40 @@ class Sheets:
         """Store these moments of a batch, all or nothing; how many points found no column. Points that are there
         already take the new value.
         """
-        with self._transaction():
-            sheet = self._sheet(batch)
-            columns = [self._column(sheet, metric) for metric in batch.metrics]
-            kept = [place for place, column in enumerate(columns) if column is not None]
-            numbers = {native_id: self._resource(sheet, native_id, name) for native_id, name in batch.names.items()}
-            if kept:
-                self._insert(sheet, [f'c{columns[place]}' for place in kept], sorted(
-                    (moment, numbers[native_id], *map(row.get, kept))
-                    for moment in moments for native_id, row in batch.rows[moment].items()))
+        last_id = self._last_id
+        try:
+            with self._transaction():
+                sheet = self._sheet(batch)
+                parts: dict[int, list[tuple[int, int]]] = {}        # -> (column, place in the rows of the batch)
+                for place, metric in enumerate(batch.metrics):
+                    number = self._metric(sheet, metric)
+                    if number is not None:
+                        parts.setdefault(number // _WIDTH, []).append((number % _WIDTH, place))
+                numbers = {native_id: self._resource(sheet, native_id, name)
+                           for native_id, name in batch.names.items()}
+                for part, columns in parts.items():
+                    self._insert(sheet, part, columns, [(moment, [
+                        (numbers[native_id], row) for native_id, row in batch.rows[moment].items()])
+                        for moment in sorted(moments)])
+        except BaseException:
+            self._last_id = last_id
+            raise
         self.last_ms = max(self.last_ms, *moments)
-        if len(kept) == len(columns):
-            return 0
-        lost = set(range(len(columns))) - set(kept)
-        return sum(len(lost & row.keys()) for moment in moments for row in batch.rows[moment].values())
+        kept = {place for columns in parts.values() for _, place in columns}
+        lost = set(range(len(batch.metrics))) - kept
+        return sum(len(lost & row.keys()) for moment in moments for row in batch.rows[moment].values()) if lost else 0
 
     def delete(self, storage_id: str) -> None:
-        """Remove the sheets of a storage. Their room is used again by this file."""
-        found = self._connection.execute('SELECT id FROM sheets WHERE storage_id = ?', (storage_id,)).fetchall()
-        if not found:
+        """Forget the sheets of a storage. Their points cannot be read any more; their room comes back with the file."""
+        numbers = [number for number, in self._connection.execute(
+            'SELECT id FROM sheets WHERE storage_id = ?', (storage_id,)).fetchall()]
+        if not numbers:
             return
         with self._transaction():
-            for number, in found:
-                self._connection.execute(f'DROP TABLE points_{number}')
-                for table, column in (('resources', 'sheet'), ('metrics', 'sheet'), ('sheets', 'id')):
-                    self._connection.execute(f'DELETE FROM {table} WHERE {column} = ?', (number,))
+            for number in numbers:
+                for table in ('resources', 'metrics', 'moments'):
+                    self._connection.execute(f'DELETE FROM {table} WHERE sheet = ?', (number,))
+                self._connection.execute('DELETE FROM sheets WHERE id = ?', (number,))
             self._sheets.clear()
 
     # --- inside ---
@@ -164,16 +181,15 @@ class Sheets:
         connection = self._connection
         for pragma in ('journal_mode = WAL', 'synchronous = NORMAL', f'wal_autocheckpoint = {_CHECKPOINT_PAGES}'):
             connection.execute(f'PRAGMA {pragma}').close()
-        if not connection.execute('SELECT count(*) FROM sqlite_master').fetchone()[0]:
+        if not self._one('SELECT count(*) FROM sqlite_master'):
             connection.executescript(_SCHEMA)
-        if connection.execute('PRAGMA user_version').fetchone()[0] != _VERSION:
+        if self._one('PRAGMA user_version') != _VERSION:
             raise _not_ours('it was written by another version of Delfin')
 
-    def _last_moment(self) -> int:
-        numbers = [number for number, in self._connection.execute('SELECT id FROM sheets').fetchall()]
-        moments = [self._connection.execute(f'SELECT max(ts) FROM points_{number}').fetchone()[0]
-                   for number in numbers]
-        return max((moment for moment in moments if moment is not None), default=0)
+    def _one(self, query: str, *parameters: object) -> Any:
+        """The first value of the first row; None if there is none."""
+        row = self._connection.execute(query, parameters).fetchone()
+        return row[0] if row else None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -191,41 +207,25 @@ class Sheets:
         key = batch.storage_id, batch.resource_type
         sheet = self._sheets.get(key)
         if sheet is None:
-            found = self._connection.execute('SELECT id FROM sheets WHERE storage_id = ? AND resource_type = ?',
-                                             key).fetchone()
-            sheet = self._sheets[key] = self._load(found[0]) if found else self._create(batch)
+            number = self._one('SELECT id FROM sheets WHERE storage_id = ? AND resource_type = ?', *key)
+            if number is None:
+                number = self._connection.execute('INSERT INTO sheets (storage_id, resource_type) VALUES (?, ?)',
+                                                  key).lastrowid or 0
+            resources = self._connection.execute('SELECT native_id, id, name FROM resources WHERE sheet = ?', (number,))
+            metrics = self._connection.execute('SELECT name, unit, number FROM metrics WHERE sheet = ?', (number,))
+            sheet = self._sheets[key] = _Sheet(
+                number, {native_id: (own, name) for native_id, own, name in resources.fetchall()},
+                {(name, unit): place for name, unit, place in metrics.fetchall()})
         return sheet
 
-    def _load(self, number: int) -> _Sheet:
-        resources = self._connection.execute('SELECT native_id, id, name FROM resources WHERE sheet = ?', (number,))
-        metrics = self._connection.execute('SELECT name, unit, number FROM metrics WHERE sheet = ?', (number,))
-        return _Sheet(number, {native_id: (own, name) for native_id, own, name in resources.fetchall()},
-                      {(name, unit): column for name, unit, column in metrics.fetchall()})
-
-    def _create(self, batch: Batch) -> _Sheet:
-        """With a column for each metric of the batch: adding one later makes SQLite read the whole schema again."""
-        number = self._connection.execute('INSERT INTO sheets (storage_id, resource_type) VALUES (?, ?)',
-                                          (batch.storage_id, batch.resource_type)).lastrowid or 0
-        metrics = {metric: column for column, metric in enumerate(batch.metrics[:_MOST_COLUMNS])}
-        columns = ''.join(f'c{column} REAL, ' for column in metrics.values())
-        self._connection.execute(f'CREATE TABLE points_{number} (ts INTEGER NOT NULL, resource INTEGER NOT NULL, '
-                                 f'{columns}PRIMARY KEY (ts, resource)) WITHOUT ROWID')
-        for metric, column in metrics.items():
-            self._name_column(number, column, metric)
-        return _Sheet(number, {}, metrics)
-
-    def _column(self, sheet: _Sheet, metric: Metric) -> int | None:
-        """The number of the metric's column, a new one if need be; None if there is no room for one."""
-        column = sheet.metrics.get(metric)
-        if column is None and len(sheet.metrics) < _MOST_COLUMNS:
-            column = sheet.metrics[metric] = len(sheet.metrics)
-            self._name_column(sheet.number, column, metric)
-            self._connection.execute(f'ALTER TABLE points_{sheet.number} ADD COLUMN c{column} REAL')
-        return column
-
-    def _name_column(self, sheet: int, column: int, metric: Metric) -> None:
-        self._connection.execute('INSERT INTO metrics (sheet, number, name, unit) VALUES (?, ?, ?, ?)',
-                                 (sheet, column, *metric))
+    def _metric(self, sheet: _Sheet, metric: Metric) -> int | None:
+        """Its number, a new one if need be; None if there are too many."""
+        number = sheet.metrics.get(metric)
+        if number is None and len(sheet.metrics) < _MOST_METRICS:
+            number = sheet.metrics[metric] = len(sheet.metrics)
+            self._connection.execute('INSERT INTO metrics (sheet, number, name, unit) VALUES (?, ?, ?, ?)',
+                                     (sheet.number, number, *metric))
+        return number
 
     def _resource(self, sheet: _Sheet, native_id: str, name: str | None) -> int:
         number, known = sheet.resources.get(native_id, (0, None))
@@ -237,16 +237,32 @@ class Sheets:
                 'ON CONFLICT DO UPDATE SET name = excluded.name', (sheet.number, native_id, number, name))
         return number
 
-    def _insert(self, sheet: _Sheet, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        table, width = f'points_{sheet.number}', len(columns) + 2
-        portion = min(_ROWS, _VARIABLES // width)
-        changes = ', '.join(f'{column} = coalesce(excluded.{column}, {column})' for column in columns)
-        marks = f'({", ".join("?" * width)})'
-        for begin in range(0, len(rows), portion):
-            part = rows[begin:begin + portion]
+    def _insert(self, sheet: _Sheet, part: int, columns: Sequence[tuple[int, int]],
+                moments: Sequence[tuple[int, list[tuple[int, dict[int, float]]]]]) -> None:
+        """Rows of one part: by moment the numbers of resources and their values by place."""
+        places = [place for _, place in columns]
+        rows: list[tuple[Any, ...]] = []
+        for moment, found in moments:
+            number = self._moment(sheet, part, moment)
+            rows += [(number, resource, *map(row.get, places)) for resource, row in found]
+        rows.sort(key=lambda row: row[:2])
+        names = [_COLUMNS[column] for column, _ in columns]
+        changes = ', '.join(f'{name} = coalesce(excluded.{name}, {name})' for name in names)
+        marks = f'({", ".join("?" * (len(names) + 2))})'
+        for begin in range(0, len(rows), _ROWS):
+            some = rows[begin:begin + _ROWS]
             self._connection.execute(
-                f'INSERT INTO {table} (ts, resource, {", ".join(columns)}) VALUES {", ".join([marks] * len(part))} '
-                f'ON CONFLICT DO UPDATE SET {changes}', list(itertools.chain.from_iterable(part)))
+                f'INSERT INTO points (moment, resource, {", ".join(names)}) VALUES {", ".join([marks] * len(some))} '
+                f'ON CONFLICT DO UPDATE SET {changes}', list(itertools.chain.from_iterable(some)))
+
+    def _moment(self, sheet: _Sheet, part: int, moment: int) -> int:
+        key = sheet.number, part, moment
+        number: int | None = self._one('SELECT id FROM moments WHERE sheet = ? AND part = ? AND ts = ?', *key)
+        if number is None:
+            self._last_id += 1
+            number = self._last_id
+            self._connection.execute('INSERT INTO moments (sheet, part, ts, id) VALUES (?, ?, ?, ?)', (*key, number))
+        return number
 
 
 # --- reading ---
@@ -256,10 +272,10 @@ class Found:
     """What one file has for a query."""
 
     connection: sqlite3.Connection
-    number: int                                             # of the sheet
+    sheet: int
     resources: dict[int, tuple[str, str | None]]            # our number -> native id, name
-    metrics: list[tuple[int, str, str | None]]              # number of the column, name, unit
-    all_resources: int
+    metrics: list[tuple[int, str, str | None]]              # number, name, unit
+    all_resources: bool
 
 
 def open_reader(path: Path, until: float) -> sqlite3.Connection:
@@ -273,7 +289,7 @@ def open_reader(path: Path, until: float) -> sqlite3.Connection:
         connection.execute('PRAGMA query_only = ON').close()
         connection.set_progress_handler(lambda: time.monotonic() > until, _OPERATIONS)
         connection.execute('BEGIN').close()
-        connection.execute('SELECT count(*) FROM sheets').fetchone()
+        connection.execute('SELECT 1 FROM sheets LIMIT 1').fetchone()
     except BaseException:
         connection.close()
         raise
@@ -291,8 +307,10 @@ def find(connection: sqlite3.Connection, wanted: Query) -> Found | None:
                                  sheet).fetchall()
     chosen = {number: (native_id, name) for number, native_id, name in resources
               if not wanted.resource_ids or native_id in wanted.resource_ids}
-    columns = [(number, name, unit) for number, name, unit in metrics if not wanted.metrics or name in wanted.metrics]
-    return Found(connection, sheet[0], chosen, columns, len(resources)) if chosen and columns else None
+    named = [(number, name, unit) for number, name, unit in metrics if not wanted.metrics or name in wanted.metrics]
+    if not chosen or not named:
+        return None
+    return Found(connection, sheet[0], chosen, named, not wanted.resource_ids)
 
 
 class Collected:
@@ -310,30 +328,27 @@ class Collected:
 
     def add(self, found: Found) -> bool:
         """The points of one file; False when there are too many for an answer."""
-        columns = [f'c{number}' for number, _, _ in found.metrics]
-        if self._wanted.step_ms:
-            query = self._buckets(found, columns)
-        else:
-            query = (f'SELECT resource, {_arrays(["ts", *columns])} FROM ({_rows(found, columns)} '
-                     f'LIMIT {MOST_POINTS + 1}) GROUP BY resource')
-        bounds = {'begin': self._wanted.begin_ms, 'end': self._wanted.finish_ms, 'step': self._wanted.step_ms}
-        rows = 0
+        parts = itertools.groupby(found.metrics, lambda metric: metric[0] // _WIDTH)
+        return all(self._add(found, part, list(metrics)) for part, metrics in parts)
+
+    def _add(self, found: Found, part: int, metrics: list[tuple[int, str, str | None]]) -> bool:
+        columns = [_COLUMNS[number % _WIDTH] for number, _, _ in metrics]
+        rows = _rows(found, columns)
+        query = _buckets(rows, columns) if self._wanted.step_ms else (
+            f'SELECT resource, {_arrays(["ts", *columns])} FROM ({rows} LIMIT {MOST_POINTS + 1}) GROUP BY resource')
+        bounds = {'sheet': found.sheet, 'part': part, 'begin': self._wanted.begin_ms, 'end': self._wanted.finish_ms,
+                  'step': self._wanted.step_ms}
+        count = 0
         for number, texts, *values in found.connection.execute(query, bounds).fetchall():
             moments = json.loads(texts)
-            rows += len(moments)
-            self._take(found, number, moments, [json.loads(text) for text in values])
-        return rows <= MOST_POINTS and fits(len(self._series), self._points)
+            count += len(moments)
+            self._take(found.resources[number], metrics, moments, [json.loads(text) for text in values])
+        return count <= MOST_POINTS and fits(len(self._series), self._points)
 
-    def _buckets(self, found: Found, columns: Sequence[str]) -> str:
-        sums = [f'sum({column}) AS s_{column}, count({column}) AS n_{column}' for column in columns]
-        names = [name for column in columns for name in (f's_{column}', f'n_{column}')]
-        return (f'SELECT resource, {_arrays(["bucket", *names])} FROM ('
-                f'SELECT resource, ts - ts % :step AS bucket, {", ".join(sums)} FROM ({_rows(found, columns)}) '
-                'GROUP BY resource, bucket) GROUP BY resource')
-
-    def _take(self, found: Found, number: int, moments: list[int], values: list[list[Any]]) -> None:
-        native_id, name = found.resources[number]
-        for place, (_, metric, unit) in enumerate(found.metrics):
+    def _take(self, resource: tuple[str, str | None], metrics: Sequence[tuple[int, str, str | None]],
+              moments: list[int], values: list[list[Any]]) -> None:
+        native_id, name = resource
+        for place, (_, metric, unit) in enumerate(metrics):
             key = native_id, metric, unit
             series = self._series.get(key)
             if series is None:
@@ -362,15 +377,18 @@ class Collected:
 
 
 def _rows(found: Found, columns: Sequence[str]) -> str:
-    """The rows of the resources: found by leaps if they are few, else by reading all of that time."""
-    table, numbers = f'points_{found.number}', ', '.join(map(str, found.resources))
-    if len(found.resources) * _FEW < found.all_resources:
-        return (f'WITH RECURSIVE moments (ts) AS (SELECT min(ts) FROM {table} WHERE ts >= :begin UNION ALL '
-                f'SELECT (SELECT min(ts) FROM {table} WHERE ts > moments.ts) FROM moments WHERE moments.ts < :end) '
-                f'SELECT p.ts, p.resource, {", ".join(columns)} FROM moments CROSS JOIN {table} AS p '
-                f'WHERE p.ts = moments.ts AND p.ts < :end AND p.resource IN ({numbers})')
-    some = '' if len(found.resources) == found.all_resources else f' AND resource IN ({numbers})'
-    return (f'SELECT ts, resource, {", ".join(columns)} FROM {table} WHERE ts >= :begin AND ts < :end{some}')
+    """The rows of the resources in the time."""
+    some = '' if found.all_resources else f' AND p.resource IN ({", ".join(map(str, found.resources))})'
+    return (f'SELECT m.ts, p.resource, {", ".join(columns)} FROM moments AS m CROSS JOIN points AS p '
+            f'WHERE m.sheet = :sheet AND m.part = :part AND m.ts >= :begin AND m.ts < :end AND p.moment = m.id{some}')
+
+
+def _buckets(rows: str, columns: Sequence[str]) -> str:
+    """Sums and counts of the rows by resource and bucket."""
+    sums = ', '.join(f'sum({column}) AS s_{column}, count({column}) AS n_{column}' for column in columns)
+    names = [name for column in columns for name in (f's_{column}', f'n_{column}')]
+    return (f'SELECT resource, {_arrays(["bucket", *names])} FROM (SELECT resource, ts - ts % :step AS bucket, {sums} '
+            f'FROM ({rows}) GROUP BY resource, bucket) GROUP BY resource')
 
 
 def _arrays(columns: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ output ends with a curl command for each. DELFIN_LONG=1 lets it look for twenty 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 import schemathesis
 
 from delfin import exception
+from delfin.api import listing
 from delfin.api.operations import operations
 from delfin.api.schemas import snmp
 from delfin.api.schemas import storages as bodies
@@ -60,6 +62,10 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     for place in (case.query, case.body):       # a time must not end before it begins
         if isinstance(place, dict) and _are_numbers(bounds := [place.get(name) for name in _BOUNDS]):
             place |= dict(zip(_BOUNDS, sorted(bounds, key=int), strict=True))
+    if isinstance(case.query, dict) and {'start', 'end'} <= case.query.keys():
+        with contextlib.suppress(exception.InvalidInput):
+            start, end = (listing.moment(str(case.query[name]), name) for name in ('start', 'end'))
+            case.query |= {'start': min(start, end), 'end': max(start, end)}
     if case.operation.path.endswith('/push') and isinstance(case.query, dict) and _is_host(case.query.get('host')):
         case.query['host'] = '127.0.0.1'
     check = _CHECKED_BY.get((case.operation.method.upper(), case.operation.path))

@@ -89,7 +89,7 @@ def test_start_belongs_to_it_and_end_does_not(tmp_path: Path) -> None:
             ('v1', 'iops'): [(NOON + MINUTE, 1), (NOON + 2 * MINUTE, 2)]}
 
 
-def test_few_of_many_resources_are_found_by_leaps(tmp_path: Path) -> None:
+def test_few_of_many_resources_are_found(tmp_path: Path) -> None:
     with running(tmp_path) as history:
         for minute in range(3):
             put(history, *(series(f'v{number}', {NOON + minute * MINUTE: number}) for number in range(20)))
@@ -237,6 +237,8 @@ def test_a_driver_that_invents_metrics_does_not_go_on_for_ever(tmp_path: Path, c
     with running(tmp_path) as history:
         put(history, *(series('v1', {NOON: number}, f'x_{number}') for number in range(300)))
         assert (len(ask(history)), history.lost) == (256, 44)
+        assert points(ask(history, 'x_0', 'x_17', 'x_255', 'x_256')) == {
+            ('v1', f'x_{number}'): [(NOON, number)] for number in (0, 17, 255)}
     assert 'too many different metrics' in caplog.text
 
 
@@ -252,6 +254,8 @@ def test_a_storage_that_is_removed_takes_its_points_along(tmp_path: Path) -> Non
         assert history.wait_written(10)
         assert ask(history) == []
         assert len(ask(history, storage_id='storage-2')[0].points) == 2
+        put(history, series('v2', {NOON + MINUTE: 5}))          # it is registered again under the same id, say
+        assert points(ask(history)) == {('v2', 'iops'): [(NOON + MINUTE, 5)]}
 
 
 def test_what_moves_to_another_node_stays_here(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from datetime import UTC, date, datetime
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from delfin import exception
 from delfin.db import runs, storages
+from delfin.db.sqlalchemy.models import capacity_history
 from delfin.keyring import Keyring
 from delfin.kinds import KINDS
 from delfin.task_manager import worker as worker_module
@@ -374,6 +377,20 @@ def test_a_deleted_storage_is_left_and_purged_with_everything(site, caplog):
     with site.database.read() as connection:
         for table in ('storages', 'volumes', 'ownership', 'access_info'):
             assert connection.exec_driver_sql(f'SELECT count(*) FROM {table}').scalar_one() == 0
+
+
+def test_capacities_that_are_too_old_are_deleted(site):
+    storage_id = site.storage()
+    with site.database.write() as connection:
+        connection.execute(sa.insert(capacity_history), [
+            {'storage_id': storage_id, 'kind': 'storages', 'native_id': '', 'day': day} for day in (
+                date(2020, 1, 1), date(2020, 1, 2), datetime.now(UTC).date())])
+    site.start()
+
+    def days():
+        with site.database.read() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(capacity_history)).scalar_one()
+    until(lambda: days() == 1)
 
 
 def test_a_deleted_storage_of_another_node_is_left_to_it(site):

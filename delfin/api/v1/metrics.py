@@ -85,12 +85,12 @@ def _wanted(storage_id: str, given: Mapping[str, Sequence[str]]) -> Query:
                                          'own begin with x_.')
     end = listing.moment(one['end'], 'end') if 'end' in one else int(time.time() * 1000)
     start = listing.moment(one['start'], 'start') if 'start' in one else max(0, end - _HOUR_MS)
-    if start >= end:
-        raise exception.InvalidInput('start must be before end.')
+    if start > end and 'end' in one:
+        raise exception.InvalidInput('start must not be after end.')
     step = listing.whole_number(one['step'], 'step', LONGEST_STEP_SECONDS) if 'step' in one else None
     if step == 0:
         raise exception.InvalidInput('step must be at least 1 (second).')
-    return Query(storage_id, resource_type, metrics, resource_ids, start, end, step and step * 1000)
+    return Query(storage_id, resource_type, metrics, resource_ids, start, max(end, start + 1), step and step * 1000)
 
 
 def _single(given: Mapping[str, Sequence[str]], *names: str) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _days(given: Mapping[str, Sequence[str]], today: date) -> tuple[date, date]:
     one = _single(given, 'start', 'end')
     end = _day(one['end'], 'end') if 'end' in one else today
     begin = _day(one['start'], 'start') if 'start' in one else min(end, today) - timedelta(days=_CAPACITY_DAYS)
-    if begin > end:
+    if begin > end and 'end' in one:
         raise exception.InvalidInput('start must not be after end.')
     return begin, end
 
