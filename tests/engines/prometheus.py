@@ -15,10 +15,14 @@ _CONFIG = """\
 global:
   scrape_interval: {seconds:g}s
   scrape_timeout: {seconds:g}s
+  evaluation_interval: {seconds:g}s
   external_labels:
     mark: {mark}
 scrape_configs: {scrapes}
 rule_files: {rules}
+storage:
+  tsdb:
+    out_of_order_time_window: {late}
 """
 
 
@@ -35,15 +39,18 @@ class Prometheus(Engine):
         super().__init__()
         self._scrapes: Sequence[dict[str, Any]] = ()
         self._rules: Sequence[str] = ()
+        self._late = '0s'
 
     @property
     def url(self) -> str:
         """`http://127.0.0.1:…`."""
         return f'http://127.0.0.1:{self.port}'
 
-    def configure(self, scrapes: Sequence[dict[str, Any]] = (), rules: Sequence[str] = ()) -> None:
-        """Scrape this from now on (entries of `scrape_configs`), and evaluate the rules of these files."""
-        self._scrapes, self._rules = scrapes, rules
+    def configure(self, scrapes: Sequence[dict[str, Any]] = (), rules: Sequence[str] = (), late: str = '0s') -> None:
+        """Scrape this from now on (entries of `scrape_configs`), evaluate the rules of these files, and take points
+        that are so late.
+        """
+        self._scrapes, self._rules, self._late = scrapes, rules, late
         self._write()
         self._ask('POST', '/-/reload')
 
@@ -60,6 +67,11 @@ class Prometheus(Engine):
         """What it scrapes, with `health` and `lastError`."""
         found: list[dict[str, Any]] = json.loads(self._ask('GET', '/api/v1/targets'))['data']['activeTargets']
         return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules, with `health` and `lastError`."""
+        groups = json.loads(self._ask('GET', '/api/v1/rules'))['data']['groups']
+        return [rule for group in groups for rule in group['rules']]
 
     def warnings(self) -> list[str]:
         """What it complains of in its log."""
@@ -91,7 +103,7 @@ class Prometheus(Engine):
         # JSON is YAML.
         return self.write('prometheus.yml', _CONFIG.format(
             seconds=self.scrape_seconds, mark=self.directory.name, scrapes=json.dumps(list(self._scrapes)),
-            rules=json.dumps(list(self._rules))))
+            rules=json.dumps(list(self._rules)), late=self._late))
 
     def _ask(self, method: str, path: str) -> str:
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
