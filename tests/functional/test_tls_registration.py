@@ -11,7 +11,7 @@ import pytest
 
 from tests import packages
 from tests.services import Client, Site
-from tests.simulators.tls import Answer, Authority, Certificate, Request, TlsServer, self_signed
+from delfin.drivers.kit.simulator import Answer, Authority, Certificate, Request, TlsServer, self_signed
 
 PASSWORD = 'Pa55word-of-the-array'
 LOGIN = 'Basic ' + base64.b64encode(f'admin:{PASSWORD}'.encode()).decode()

@@ -29,7 +29,7 @@ from delfin.doctor import database as database_checks
 from delfin.doctor.base import Finding, Level, Patient, Unreachable
 from delfin.keyring import Keyring, new_key, place, write_key_file
 from delfin.version import version_string
-from tests.simulators.tls import Answer, Authority, Certificate, TlsServer, self_signed
+from delfin.drivers.kit.simulator import Answer, Authority, Certificate, TlsServer, self_signed
 from tests.unit import support
 
 Check = Callable[[Patient], Iterable[Finding]]

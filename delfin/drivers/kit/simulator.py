@@ -1,5 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS servers on loopback and certificates of every kind, made when a test asks for them.
+"""Arrays for tests: HTTPS servers on loopback, and certificates of every kind, made when a test asks for them.
+
+A simulator of an array is a class with a method for each request that it understands:
+
+    class AcmeSimulator(Simulator):
+        @route('GET', '/api/v1/volumes/{name}')
+        def volume(self, request, name):
+            return self.volumes.get(name) or Answer({'error': 'no such volume'}, 404)
+
+    with AcmeSimulator() as simulator:
+        driver = AcmeDriver(**simulator.arguments())
+
+`TlsServer` is what it stands on, for servers that misbehave:
 
     authority = Authority()
     with TlsServer(lambda request: Answer({'name': 'array-1'}), authority.issue('127.0.0.1')) as server:
@@ -11,6 +23,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import re
+import signal
 import socket
 import socketserver
 import ssl
@@ -20,13 +34,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from delfin import access as access_info
 
 _DAY = timedelta(days=1)
 
@@ -139,6 +156,20 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What stands behind the `?`."""
+        return dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        """The body; {} if there is none."""
+        return json.loads(self.body) if self.body else {}
+
+    def header(self, name: str) -> str:
+        """A header's value; '' if it is not there."""
+        return next((value for known, value in self.headers.items() if known.lower() == name.lower()), '')
 
 
 @dataclass(frozen=True)
@@ -297,3 +328,82 @@ class _Recorder:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
+
+
+# --- simulators ---
+
+def route(method: str, path: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Marks the method of a `Simulator` that answers these requests.
+
+    `{name}` in the path is a part without slash, which the method gets by that name. It gets the `Request` first, and
+    returns an `Answer`, or only its body.
+    """
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.route = method, re.compile(      # type: ignore[attr-defined]
+            re.sub(r'\\{(\w+)\\}', r'(?P<\1>[^/]+)', re.escape(path)))
+        return function
+    return mark
+
+
+class Simulator:
+    """An array on loopback, with a certificate of its own making. One request at a time, so that methods may change the
+    array without care.
+    """
+
+    USERNAME: ClassVar[str] = 'monitor'
+    PASSWORD: ClassVar[str] = 'monitor-Passw0rd'
+
+    def __init__(self) -> None:
+        self._certificate = self_signed('127.0.0.1')
+        self._turn = threading.Lock()
+        self._routes = [(*function.route, name) for name in dir(type(self))
+                        if hasattr(function := getattr(type(self), name), 'route')]
+        self.server = TlsServer(self._serve, self._certificate)
+
+    def allowed(self, request: Request) -> Answer | None:
+        """Asked before every request; an answer here is the answer (no session, busy, out of order)."""
+        return None
+
+    def access(self, vendor: str, model: str) -> dict[str, Any]:
+        """What the array is registered with: the body of POST /v1/storages."""
+        return {'vendor': vendor, 'model': model, 'rest': {
+            'host': self.server.host, 'port': self.server.port, 'username': self.USERNAME, 'password': self.PASSWORD,
+            'fingerprint': self._certificate.fingerprint}}
+
+    def arguments(self, storage_id: str = '1') -> dict[str, Any]:
+        """The arguments of its driver's constructor."""
+        return access_info.for_driver(self.access('', ''), storage_id, {})
+
+    def asked(self, method: str, path: str) -> int:
+        """How many requests for this path there were, whatever their query."""
+        return sum((each.method, urlsplit(each.path).path) == (method, path) for each in self.server.requests)
+
+    def run(self, vendor: str, model: str) -> None:
+        """Print what to register, and serve until somebody presses Ctrl-C."""
+        signals = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)       # before there are threads: they would get them
+        with self:
+            print(json.dumps(self.access(vendor, model)), flush=True)
+            signal.sigwait(signals)
+
+    def _serve(self, request: Request) -> Answer:
+        with self._turn:
+            answer = self.allowed(request)
+            if answer is None:
+                answer = self._dispatch(request)
+        return answer if isinstance(answer, Answer) else Answer(answer)
+
+    def _dispatch(self, request: Request) -> Any:
+        path = urlsplit(request.path).path
+        for method, pattern, name in self._routes:
+            match = pattern.fullmatch(path)
+            if match is not None and method == request.method:
+                return getattr(self, name)(request, **match.groupdict())
+        return Answer({'error': f'{request.method} {path} is not simulated'}, 404)
+
+    def __enter__(self) -> Self:
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.server.__exit__(*error)
