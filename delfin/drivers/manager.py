@@ -138,6 +138,22 @@ class DriverManager:
         return found
 
 
+def set_log_levels(levels: Mapping[str, str], namespace: str = NAMESPACE) -> None:
+    """Give the loggers of drivers the levels that `levels` has by their names. Imports no driver."""
+    declared = {entry_point.name: entry_point.value for entry_point in _Scan(namespace).list_entry_points()}
+    for name, level in levels.items():
+        if name in declared:
+            logging.getLogger(logger_name(declared[name])).setLevel(level.upper())
+        else:
+            LOG.warning('[drivers] log_levels names the driver "%s", which is not installed', name)
+
+
+def logger_name(target: str) -> str:
+    """The logger above all of a driver's, from the target of its entry point."""
+    module = target.partition(':')[0].strip().split('.')
+    return '.'.join(module[:3]) if module[0] == 'delfin' else module[0]
+
+
 class _Scan(ExtensionManager):
     """stevedore's manager used for its cached scan of entry points only: constructing it imports nothing."""
 

@@ -356,8 +356,9 @@ class Simulator:
     def __init__(self) -> None:
         self._certificate = self_signed('127.0.0.1')
         self._turn = threading.Lock()
-        self._routes = [(*function.route, name) for name in dir(type(self))
-                        if hasattr(function := getattr(type(self), name), 'route')]
+        routes = [(*function.route, name) for name in dir(type(self))
+                  if hasattr(function := getattr(type(self), name), 'route')]
+        self._routes = sorted(routes, key=lambda entry: entry[1].groups)        # without {name} first
         self.server = TlsServer(self._serve, self._certificate)
 
     def allowed(self, request: Request) -> Answer | None:
