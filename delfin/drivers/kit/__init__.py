@@ -8,7 +8,6 @@
 * `metrics`: tables of metrics, the capabilities that follow from them, and the points
 * `rows`: the columns of each kind as types
 * `simulator`: an HTTPS array for tests
-* `replay`: recorded replies in place of an array
 
 A table is data: somebody who knows the vendor's manual can check it without reading code. It is checked itself when it
 is made, that is, when the driver is imported: a column, metric or unit that does not exist is a ValueError.

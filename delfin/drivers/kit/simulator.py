@@ -4,6 +4,8 @@
 A simulator of an array is a class with a method for each request that it understands:
 
     class AcmeSimulator(Simulator):
+        DRIVER = 'acme x1'
+
         @route('GET', '/api/v1/volumes/{name}')
         def volume(self, request, name):
             return self.volumes.get(name) or Answer({'error': 'no such volume'}, 404)
@@ -265,6 +267,7 @@ class _Listener(socketserver.ThreadingTCPServer):
 
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True      # head and body are two packets; the second would wait 40 ms for its turn
     server: _Listener
 
     def setup(self) -> None:
@@ -350,6 +353,7 @@ class Simulator:
     array without care.
     """
 
+    DRIVER: ClassVar[str] = 'vendor model'      # the name of the driver that it is for
     USERNAME: ClassVar[str] = 'monitor'
     PASSWORD: ClassVar[str] = 'monitor-Passw0rd'
 
@@ -365,26 +369,27 @@ class Simulator:
         """Asked before every request; an answer here is the answer (no session, busy, out of order)."""
         return None
 
-    def access(self, vendor: str, model: str) -> dict[str, Any]:
+    def access(self) -> dict[str, Any]:
         """What the array is registered with: the body of POST /v1/storages."""
+        vendor, _, model = self.DRIVER.partition(' ')
         return {'vendor': vendor, 'model': model, 'rest': {
             'host': self.server.host, 'port': self.server.port, 'username': self.USERNAME, 'password': self.PASSWORD,
             'fingerprint': self._certificate.fingerprint}}
 
     def arguments(self, storage_id: str = '1') -> dict[str, Any]:
         """The arguments of its driver's constructor."""
-        return access_info.for_driver(self.access('', ''), storage_id, {})
+        return access_info.for_driver(self.access(), storage_id, {})
 
     def asked(self, method: str, path: str) -> int:
         """How many requests for this path there were, whatever their query."""
         return sum((each.method, urlsplit(each.path).path) == (method, path) for each in self.server.requests)
 
-    def run(self, vendor: str, model: str) -> None:
+    def run(self) -> None:
         """Print what to register, and serve until somebody presses Ctrl-C."""
         signals = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)       # before there are threads: they would get them
         with self:
-            print(json.dumps(self.access(vendor, model)), flush=True)
+            print(json.dumps(self.access()), flush=True)
             signal.sigwait(signals)
 
     def _serve(self, request: Request) -> Answer:
