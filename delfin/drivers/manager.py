@@ -112,7 +112,7 @@ class DriverManager:
                 'documentation': inspect.cleandoc(driver_class.__doc__ or '') or None,
                 'access_types': list(getattr(driver_class, 'PROTOCOLS', ())) or None,
                 'options': {option: dict(facts) for option, facts in options_of(driver_class).items()},
-                'capabilities': _capabilities(driver_class),
+                'capabilities': capabilities_of(driver_class),
             }
         return shown
 
@@ -207,7 +207,7 @@ def _description(driver_class: type | None) -> str | None:
     return text.strip().splitlines()[0] if text and text.strip() else None
 
 
-def _capabilities(driver_class: type) -> Any:
+def capabilities_of(driver_class: type) -> Any:
     """What the class says it can measure, where it says so without an instance, and what is wrong with that."""
     try:
         spec = calling.call_without_instance(driver_class, 'get_capabilities', '', get_admin_context(), None)

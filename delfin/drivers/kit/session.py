@@ -21,6 +21,7 @@ Certificates, time-outs and the errors of connections are those of `RestClient`.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -249,23 +250,24 @@ class RestSession:
                 response = self._client.do_call(url, body, method)
             except exception.BadResponse as error:
                 raise ConnectionBroke(message=error.msg) from None
-        self._log.debug('%s %s: %d, %d bytes, %.0f ms', method, path, response.status_code, len(response.content),
+        status, headers, content = response.status_code, response.headers, response.content
+        del response        # an error that somebody keeps would keep its connection open
+        self._log.debug('%s %s: %d, %d bytes, %.0f ms', method, path, status, len(content),
                         (time.monotonic() - started) * 1000)
-        return self._read(response, f'{method} {self.BASE}{path}')
+        return self._read(status, headers, content, f'{method} {self.BASE}{path}')
 
-    def _read(self, response: requests.Response, what: str) -> Any:
-        status = response.status_code
+    def _read(self, status: int, headers: Mapping[str, str], content: bytes, what: str) -> Any:
         body: Any = {}
         is_json = True
         try:
-            if response.content:
-                body = response.json()
-        except requests.JSONDecodeError:
+            if content:
+                body = json.loads(content)
+        except ValueError:
             is_json = False
         try:
             code = self.code_of(status, body) if is_json else status if status >= _FIRST_ERROR else None
             if code is not None:
-                raise self._refusal(code, status, body, response, what)
+                raise self._refusal(code, status, body, headers, what)
             if not is_json:
                 raise exception.BadResponse(message=(
                     f'{self.host} answered {what} with something else than JSON (HTTP {status}); check rest.port.'))
@@ -275,14 +277,14 @@ class RestSession:
                 f'{self.host} answered {what} with JSON of another shape (HTTP {status}, '
                 f'{type(error).__name__}).')) from None
 
-    def _refusal(self, code: int | str, status: int, body: Any, response: requests.Response,
+    def _refusal(self, code: int | str, status: int, body: Any, headers: Mapping[str, str],
                  what: str) -> exception.DelfinException:
         kind = self.ERRORS.get(code) or self.ERRORS.get(str(code)) or self.ERRORS.get(status) or (
             _HTTP_ERRORS.get(status, exception.StorageBackendException))
         words = printable(self.message_of(body)).strip()[:_WORDS] if body else ''
         text = f'{self.host} answered {what} with {code}' + (f': {words}' if words else '.')
         if issubclass(kind, ArrayBusy):
-            return kind(message=text, retry_after=_seconds(response.headers.get('Retry-After')))
+            return kind(message=text, retry_after=_seconds(headers.get('Retry-After')))
         return kind(message=text)
 
 

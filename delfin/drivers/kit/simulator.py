@@ -32,7 +32,7 @@ import socketserver
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -46,6 +46,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from delfin import access as access_info
+from delfin.drivers.compliance.device import Device
 
 _DAY = timedelta(days=1)
 
@@ -348,28 +349,33 @@ def route(method: str, path: str) -> Callable[[Callable[..., Any]], Callable[...
     return mark
 
 
-class Simulator:
+class Simulator(Device):
     """An array on loopback, with a certificate of its own making. One request at a time, so that methods may change the
-    array without care.
+    array without care. Also what `delfin-compliance` tries drivers on: see `Device` for what it may tell and do there.
     """
+
+    mode = 'simulator'
+    may_change = True
 
     DRIVER: ClassVar[str] = 'vendor model'      # the name of the driver that it is for
     USERNAME: ClassVar[str] = 'monitor'
     PASSWORD: ClassVar[str] = 'monitor-Passw0rd'
 
     def __init__(self) -> None:
+        super().__init__({})
         self._certificate = self_signed('127.0.0.1')
         self._turn = threading.Lock()
         routes = [(*function.route, name) for name in dir(type(self))
                   if hasattr(function := getattr(type(self), name), 'route')]
         self._routes = sorted(routes, key=lambda entry: entry[1].groups)        # without {name} first
         self.server = TlsServer(self._serve, self._certificate)
+        self._out_of_order = False
 
     def allowed(self, request: Request) -> Answer | None:
         """Asked before every request; an answer here is the answer (no session, busy, out of order)."""
         return None
 
-    def access(self) -> dict[str, Any]:
+    def access(self) -> access_info.Access:
         """What the array is registered with: the body of POST /v1/storages."""
         vendor, _, model = self.DRIVER.partition(' ')
         return {'vendor': vendor, 'model': model, 'rest': {
@@ -379,6 +385,15 @@ class Simulator:
     def arguments(self, storage_id: str = '1') -> dict[str, Any]:
         """The arguments of its driver's constructor."""
         return access_info.for_driver(self.access(), storage_id, {})
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """While it is open, whatever is to be read is an error."""
+        self._out_of_order = True
+        try:
+            yield
+        finally:
+            self._out_of_order = False
 
     def asked(self, method: str, path: str) -> int:
         """How many requests for this path there were, whatever their query."""
@@ -395,6 +410,8 @@ class Simulator:
     def _serve(self, request: Request) -> Answer:
         with self._turn:
             answer = self.allowed(request)
+            if answer is None and self._out_of_order and request.method == 'GET':
+                answer = Answer({'error': {'code': 'out of order', 'text': 'this array is out of order'}}, 500)
             if answer is None:
                 answer = self._dispatch(request)
         return answer if isinstance(answer, Answer) else Answer(answer)
