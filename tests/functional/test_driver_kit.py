@@ -36,7 +36,7 @@ class Sitting:
     def __init__(self, folder: Path) -> None:
         self.folder, self.site_packages = folder, folder / 'site'
         self.traps = free_udp_ports()[0]
-        self.site = Site(folder / 'delfin', python_path=(self.site_packages,),
+        self.site = Site(folder / 'delfin', python_path=(self.site_packages,), metrics={'enabled': True},
                          alerts={'listen': f'127.0.0.1:{self.traps}'})
         self.process: Process | None = None
         self.outputs: dict[int, tuple[int, str]] = {}
@@ -171,8 +171,7 @@ def _send(port: int, trap: dict[str, str], inform: bool = False) -> bool:
 
 
 def test_metrics_are_collected_without_a_finding(sitting: Sitting, storage: dict[str, Any]) -> None:
-    answer = sitting.client.request('PUT', f'/v1/storages/{storage["id"]}/metrics-config', json={
-        'enabled': True, 'interval_seconds': 5})
+    answer = sitting.client.request('PUT', f'/v1/storages/{storage["id"]}/metrics-config', json={'interval_seconds': 5})
     assert answer.status_code == 200, answer.text
 
     def collected() -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from delfin.drivers.kit.simulator import Answer, Authority, Certificate, Request, TlsServer, self_signed
 from tests import packages
 from tests.services import Client, Site
+from tests.simulators.tls import Answer, Authority, Certificate, Request, TlsServer, self_signed
 
 PASSWORD = 'Pa55word-of-the-array'
 LOGIN = 'Basic ' + base64.b64encode(f'admin:{PASSWORD}'.encode()).decode()

@@ -17,9 +17,9 @@ from delfin.common.constants import metric_struct
 from delfin.db import Database, alerts, exports
 from delfin.db.alerts import Report
 from delfin.db.sqlalchemy.models import storages
-from delfin.drivers.kit.simulator import Answer, Request, TlsServer
 from delfin.exporter.work import CallFailed, Pace
 from delfin.findings import Findings
+from tests.simulators.tls import Answer, Request, TlsServer
 from tests.unit.support import add_storage
 
 FAST = Pace(lease_seconds=1.0, renew_seconds=0.1, poll_seconds=0.2, collect_seconds=0.01, feed_seconds=0.5,

@@ -27,9 +27,9 @@ from delfin.db.sqlalchemy import models
 from delfin.doctor import GROUPS, alerting, base, broker, examine, fleet, host
 from delfin.doctor import database as database_checks
 from delfin.doctor.base import Finding, Level, Patient, Unreachable
-from delfin.drivers.kit.simulator import Answer, Authority, Certificate, TlsServer, self_signed
 from delfin.keyring import Keyring, new_key, place, write_key_file
 from delfin.version import version_string
+from tests.simulators.tls import Answer, Authority, Certificate, TlsServer, self_signed
 from tests.unit import support
 
 Check = Callable[[Patient], Iterable[Finding]]

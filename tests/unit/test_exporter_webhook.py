@@ -12,11 +12,11 @@ import socket
 import pytest
 
 from delfin import exception
-from delfin.drivers.kit.simulator import Answer, Authority, TlsServer
 from delfin.exporter.base_exporter import ACKNOWLEDGED, DeliveryFailed, EventRefused
 from delfin.exporter.receiver import Receiver
 from delfin.exporter.webhook import WebhookExporter
 from tests.checkouts import free_port
+from tests.simulators.tls import Answer, Authority, TlsServer
 from tests.unit.exporter_support import Web
 
 KEY = 'f3b8c1d2e4a5968778695a4b3c2d1e0f'

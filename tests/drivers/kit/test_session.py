@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The session with a REST array, against an array on loopback: logins, expiry, busy arrays, broken connections, threads."""
+"""The session with a REST array, against one on loopback: logins, expiry, busy arrays, broken connections, threads."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from delfin.drivers.kit import ArrayBusy, Limits, NotThere, RestDriver, RestSess
 from delfin.drivers.kit.errors import ConnectionBroke
 from delfin.drivers.kit.limits import Gate
 from delfin.drivers.kit.simulator import Answer, Request, Simulator, route
+from tests.engines.base import wait_until
 
 MOST_SESSIONS = 4
 
@@ -130,7 +131,6 @@ def test_a_session_that_is_refused_right_after_a_login_is_an_error_and_no_loop(a
     session.get('/things/a')
     array.answers = [Answer({'error': {'code': 'gone', 'text': 'never'}}, 401)]
     array.tokens.clear()
-    array.tokens_kept = False
     original = array.log_in
 
     def forgetful(request: Request) -> Answer:
@@ -256,10 +256,26 @@ def test_threads_share_one_login_and_one_renewal(array: Array, session: Session)
             array.tokens.clear()
 
 
+class Doorman:
+    """A lock that knows who came to it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.threads: set[int] = set()
+
+    def __enter__(self) -> None:
+        self.threads.add(threading.get_ident())
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
 def test_threads_that_wait_for_a_refused_login_do_not_try_it_themselves(array: Array) -> None:
     arguments = array.arguments()
     array.PASSWORD = 'another'
     session = Session(**arguments)
+    session._login = at_the_door = Doorman()        # type: ignore[assignment]
     waiting = threading.Event()
     original = array.log_in
 
@@ -274,8 +290,7 @@ def test_threads_that_wait_for_a_refused_login_do_not_try_it_themselves(array: A
         return True
     with ThreadPoolExecutor(4) as threads:
         results = [threads.submit(refused, number) for number in range(4)]
-        while session._login_waiters() < 4:
-            pass
+        assert wait_until(lambda: len(at_the_door.threads) == 4, 10)
         waiting.set()
         assert all(result.result() for result in results)
     assert array.logins == 1

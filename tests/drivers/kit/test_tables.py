@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mapping tables, units, traps and metrics: what becomes of replies, and which mistakes are refused when a table is made."""
+"""Mapping tables, units, traps and metrics: what becomes of replies, and which mistakes a table is refused for."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_values_are_converted_by_name(name, value, expected):
     assert units.conversion(name)(value) == expected
 
 
-@pytest.mark.parametrize('name', units.names())
+@pytest.mark.parametrize('name', sorted(set(units.names()) - {'text'}))
 @pytest.mark.parametrize('value', ['many', float('nan'), float('inf'), True, [], {'a': 1}, '1_000', '2026-01-31T12:00'])
 def test_what_cannot_be_converted_is_handed_on_for_delfin_to_report(name, value):
     assert units.conversion(name)(value) is value
@@ -195,8 +195,8 @@ def test_points_have_labels_units_and_the_order_of_time():
     found = points_of([(1500, {'us': '250'}), (1000, {'us': 500, 'io': {'reads': 7}})])
     assert found['readResponseTime'].values == {1000: 0.5, 1500: 0.25}
     assert list(found['readResponseTime'].values) == [1000, 1500]
-    assert found['readIops'].labels == {'storage_id': 's', 'resource_type': 'volume', 'resource_id': 'v1', 'type': 'RAW',
-                                        'unit': 'IOPS', 'resource_name': 'db'}
+    assert found['readIops'].labels == {'storage_id': 's', 'resource_type': 'volume', 'resource_id': 'v1',
+                                        'type': 'RAW', 'unit': 'IOPS', 'resource_name': 'db'}
 
 
 @pytest.mark.parametrize(('time', 'kept'), [(999, False), (1000, True), (1999, True), (2000, False)])

@@ -21,10 +21,10 @@ import pytest
 import requests
 
 from delfin import cryptor, exception, ssl_utils
-from delfin.drivers.kit.simulator import Answer, Authority, Certificate, Request, TlsServer, self_signed
 from delfin.drivers.utils import rest_client
 from delfin.drivers.utils.rest_client import RestClient
 from delfin.drivers.verify import verify_for
+from tests.simulators.tls import Answer, Authority, Certificate, Request, TlsServer, self_signed
 
 HOST = '127.0.0.1'
 PASSWORD = 'S3cret-of-the-array'
