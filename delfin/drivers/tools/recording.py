@@ -14,13 +14,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from delfin.access import sounds_secret
 from delfin.common.masking import MASK, Masker
+from delfin.drivers.compliance.replay import without_secrets
 
 _OWNER = 'recording'
 _HEADERS = ('Content-Type', 'Retry-After', 'Location')
@@ -74,11 +75,8 @@ class Recorder:
                 'body': body})
 
     def _scrubbed(self, reply: Mapping[str, Any]) -> dict[str, Any]:
-        parts = urlsplit(self._masker.mask(reply['path']))
-        query = [(name, MASK if sounds_secret(name) else value) for name, value in parse_qsl(parts.query)]
-        changed = any(value == MASK for _, value in query)
-        path = f'{parts.path}?{urlencode(query)}' if changed else parts.geturl()
-        return {**reply, 'path': path, 'headers': self._clean(reply['headers']), 'body': self._clean(reply['body'])}
+        return {**reply, 'path': self._masker.mask(without_secrets(reply['path'])),
+                'headers': self._clean(reply['headers']), 'body': self._clean(reply['body'])}
 
     def _clean(self, value: Any, name: str = '') -> Any:
         if isinstance(value, dict):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from delfin import access as access_info
 from delfin import alerts, capabilities, coerce, exception
 from delfin import findings as code
 from delfin.access import Access
@@ -18,7 +19,7 @@ from delfin.capabilities import Capabilities
 from delfin.common.constants import metric_struct
 from delfin.common.masking import Masker
 from delfin.drivers.api import Door, Lane
-from delfin.drivers.manager import DriverManager
+from delfin.drivers.manager import DriverManager, options_of
 from delfin.findings import Findings
 from delfin.kinds import KINDS, Kind, Table
 from delfin.metrics import KINDS_OF, Owner
@@ -29,6 +30,7 @@ STORAGE_ID = '00000000-0000-4000-8000-000000000000'     # of no storage that the
 
 OK, FAILED, ABSENT = 'ok', 'failed', 'absent'
 
+_OWNER = 'trial'
 _WINDOW_SECONDS = 600       # of metrics, before the newest sample
 _LISTED_FIRST = ('name', 'status', 'type')
 _MOST_COLUMNS = 6
@@ -59,6 +61,9 @@ class Trial:
     def __init__(self, drivers: DriverManager, access: Access, *, examples: int = 3,
                  clock: Callable[[], float] = time.time) -> None:
         self.masker = Masker()
+        # For as long as anything is written of it; the door forgets them with the array.
+        self.masker.learn(_OWNER, access_info.secrets(access, options_of(
+            drivers.get_class(access['vendor'], access['model']))))
         self._door = Door(drivers, lambda storage_id: access, masker=self.masker)
         self._access, self._examples, self._clock = access, examples, clock
         self._owner = Owner(STORAGE_ID, '', access['vendor'], access['model'], '')

@@ -18,7 +18,8 @@ def folder_of(driver_class: type) -> Path:
     return Path(str(sys.modules[driver_class.__module__].__file__)).parent
 
 
-def watch(folder: Path, command: Sequence[str], keep_on: Callable[[], bool] = lambda: True) -> None:
+def watch(folder: Path, command: Sequence[str], keep_on: Callable[[], bool] = lambda: True,
+          look_seconds: float = _LOOK_SECONDS) -> None:
     """Run `command` now and after each change of a Python file in `folder`; each time in a new process, which has read
     everything anew.
     """
@@ -29,7 +30,7 @@ def watch(folder: Path, command: Sequence[str], keep_on: Callable[[], bool] = la
             seen = found
             print(f'--- {time.strftime("%H:%M:%S")}, {folder}', flush=True)
             subprocess.run(command, check=False)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(look_seconds)
 
 
 def _times(folder: Path) -> dict[Path, int]:
