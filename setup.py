@@ -12,6 +12,7 @@ setup(
             'delfin-alert = delfin.cmd.alert:main',
             'delfin-manage = delfin.cmd.manage:main',
             'delfin-compliance = delfin.cmd.compliance:main',
+            'delfin-driver = delfin.cmd.driver:main',
         ],
         # "<vendor> <model> = module:Class". The name is what a client registers an array with.
         'delfin.storage.drivers': [

@@ -31,6 +31,11 @@ _SECRET_NAME = re.compile(
     r'passw|passphrase|secret|token|credential|private[-_. ]?key|api[-_. ]?key|community', re.IGNORECASE)
 
 
+def sounds_secret(name: str) -> bool:
+    """Whether something with that name is likely to be a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def secret_attributes(options: Mapping[str, Mapping[str, Any]],
                       attributes: Mapping[str, Any] | None) -> set[str]:
     """Which extra attributes are stored encrypted: those the driver declares secret, and those that sound like it.
@@ -39,7 +44,7 @@ def secret_attributes(options: Mapping[str, Mapping[str, Any]],
     """
     declared = {name for name, option in options.items() if option.get('secret')}
     return {name for name, value in (attributes or {}).items()
-            if name in declared or (name not in options and _SECRET_NAME.search(name)) or is_sealed(value)}
+            if name in declared or (name not in options and sounds_secret(name)) or is_sealed(value)}
 
 
 def seal(access: Mapping[str, Any], storage_id: str, keyring: Keyring, extra: Callable[[str], bool]) -> Access:

@@ -25,6 +25,7 @@ from delfin.common import config, logs, masking
 from delfin.common.text import first_line
 from delfin.db import Database
 from delfin.db.schema import Schema
+from delfin.drivers.manager import set_log_levels
 from delfin.drivers.utils import performance_file
 from delfin.keyring import Keyring
 from delfin.version import version_string
@@ -75,6 +76,7 @@ def prepare(argv: Sequence[str], prog: str) -> tuple[cfg.ConfigOpts, masking.Mas
     masking.install(masker)
     logging.captureWarnings(True)
     _forget_ca_bundles()
+    set_log_levels(conf.drivers.log_levels)
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     return conf, masker
 

@@ -110,6 +110,12 @@ DRIVERS_OPTS = [
     cfg.IntOpt('quarantine_min_seconds', default=60, min=1, max=86400,
                help='First pause of a storage whose driver did not return from two calls; each further doubles it.'),
     cfg.IntOpt('quarantine_max_seconds', default=3600, min=1, max=604800, help='Longest such pause.'),
+    cfg.Opt('log_levels', default={},
+            type=cfg.types.Dict(cfg.types.String(choices=['DEBUG', 'INFO', 'WARNING', 'ERROR'], ignore_case=True)),
+            sample_default='acme x1:DEBUG, linux host:WARNING',
+            help='Log levels of drivers, by the names that arrays are registered with: "acme x1:DEBUG, linux '
+                 'host:WARNING". A level counts for all that the package of the driver logs; drivers in one package '
+                 'share one. At DEBUG, drivers made with the kit log each request.'),
     cfg.StrOpt('ca_path',
                help='CA bundle (file or directory) drivers verify the certificates of arrays with. Default: the CAs of '
                     'the system.'),

@@ -23,7 +23,9 @@ from typing import Any, ClassVar
 from delfin.common.constants import metric_struct
 
 Row = dict[str, Any]
-Rows = Iterable[Row]        # a list, or a generator for arrays too large for one
+# What a driver may return: dicts, or the types of `delfin.drivers.kit.rows`.
+AnyRow = Mapping[str, Any]
+Rows = Iterable[AnyRow]     # a list, or a generator for arrays too large for one
 
 # Version of this contract. A driver that says nothing is taken for 1.0; a newer major is refused by name.
 DRIVER_API = '1.0'
@@ -77,7 +79,7 @@ class StorageDriver(abc.ABC):
     # --- inventory ---
 
     @abc.abstractmethod
-    def get_storage(self, context: Any) -> Row:
+    def get_storage(self, context: Any) -> AnyRow:
         """The array itself: `{'name': 'array-1', 'vendor': 'Example', 'model': 'X1', 'serial_number': 'SN42',
         'status': 'normal', 'firmware_version': '1.0', 'total_capacity': 1000, 'used_capacity': 400,
         'free_capacity': 600, 'raw_capacity': 1200, …}`. `serial_number` is mandatory and never changes.
@@ -129,15 +131,15 @@ class StorageDriver(abc.ABC):
         """Hosts known to the array: `native_storage_host_id`, `name`, `os_type`, `status`, `ip_address`."""
         raise NotImplementedError(_not_implemented('list_storage_hosts'))
 
-    def list_storage_host_groups(self, context: Any) -> dict[str, Rows]:
+    def list_storage_host_groups(self, context: Any) -> Mapping[str, Any]:
         """`{'storage_host_groups': rows, 'storage_host_grp_host_rels': rows of (group id, host id)}`."""
         raise NotImplementedError(_not_implemented('list_storage_host_groups'))
 
-    def list_port_groups(self, context: Any) -> dict[str, Rows]:
+    def list_port_groups(self, context: Any) -> Mapping[str, Any]:
         """`{'port_groups': rows, 'port_grp_port_rels': rows of (group id, port id)}`."""
         raise NotImplementedError(_not_implemented('list_port_groups'))
 
-    def list_volume_groups(self, context: Any) -> dict[str, Rows]:
+    def list_volume_groups(self, context: Any) -> Mapping[str, Any]:
         """`{'volume_groups': rows, 'vol_grp_vol_rels': rows of (group id, volume id)}`."""
         raise NotImplementedError(_not_implemented('list_volume_groups'))
 
@@ -167,7 +169,7 @@ class StorageDriver(abc.ABC):
         """
 
     @staticmethod
-    def parse_alert(context: Any, alert: Mapping[str, str]) -> Row | None:
+    def parse_alert(context: Any, alert: Mapping[str, str]) -> AnyRow | None:
         """One trap to one alert (keys as in `list_alerts`), or None to drop it. No session: called on the class, by
         several threads, in the alert service; be quick and touch no network.
 

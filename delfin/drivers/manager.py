@@ -112,7 +112,7 @@ class DriverManager:
                 'documentation': inspect.cleandoc(driver_class.__doc__ or '') or None,
                 'access_types': list(getattr(driver_class, 'PROTOCOLS', ())) or None,
                 'options': {option: dict(facts) for option, facts in options_of(driver_class).items()},
-                'capabilities': _capabilities(driver_class),
+                'capabilities': capabilities_of(driver_class),
             }
         return shown
 
@@ -136,6 +136,22 @@ class DriverManager:
             for same in twice:
                 same.sort(key=lambda entry_point: _rank(packages[entry_point.name, entry_point.value]))
         return found
+
+
+def set_log_levels(levels: Mapping[str, str], namespace: str = NAMESPACE) -> None:
+    """Give the loggers of drivers the levels that `levels` has by their names. Imports no driver."""
+    declared = {entry_point.name: entry_point.value for entry_point in _Scan(namespace).list_entry_points()}
+    for name, level in levels.items():
+        if name in declared:
+            logging.getLogger(logger_name(declared[name])).setLevel(level.upper())
+        else:
+            LOG.warning('[drivers] log_levels names the driver "%s", which is not installed', name)
+
+
+def logger_name(target: str) -> str:
+    """The logger above all of a driver's, from the target of its entry point."""
+    module = target.partition(':')[0].strip().split('.')
+    return '.'.join(module[:3]) if module[0] == 'delfin' else module[0]
 
 
 class _Scan(ExtensionManager):
@@ -191,7 +207,7 @@ def _description(driver_class: type | None) -> str | None:
     return text.strip().splitlines()[0] if text and text.strip() else None
 
 
-def _capabilities(driver_class: type) -> Any:
+def capabilities_of(driver_class: type) -> Any:
     """What the class says it can measure, where it says so without an instance, and what is wrong with that."""
     try:
         spec = calling.call_without_instance(driver_class, 'get_capabilities', '', get_admin_context(), None)

@@ -81,7 +81,11 @@ def outputs(delfin: Client, tmp_path_factory: pytest.TempPathFactory) -> dict[in
 
 @pytest.mark.parametrize('step', STEPS, ids=lambda step: f'line-{step.line}')
 def test_the_guide_shows_what_happens(outputs: dict[int, tuple[int, str]], step: Step) -> None:
-    code, output = outputs[step.line]
+    check(step, *outputs[step.line])
+
+
+def check(step: Step, code: int, output: str) -> None:
+    """The command of a step went well and said what the guide shows."""
     assert code == 0, output
     text = step.answer
     if text.startswith(('{"', '[')):
@@ -90,7 +94,7 @@ def test_the_guide_shows_what_happens(outputs: dict[int, tuple[int, str]], step:
         expect(expected, found)
         output = output[end:].lstrip('\n')
     if step.answer:
-        assert pattern(text.strip('\n')).fullmatch(output.replace('\r', '').rstrip('\n')), output
+        assert pattern(text.strip('\n') + '\n').fullmatch(output.replace('\r', '').rstrip('\n') + '\n'), output
 
 
 def claimed(text: str) -> tuple[Any, str]:

@@ -8,7 +8,8 @@ A directory with
   section's `ca_cert` then is.
 * `replies.json`: a list of `{"method": "GET", "path": "/api/volumes?page=1", "status": 200, "headers": {}, "body": …}`.
   A body that is no text is sent as JSON; `"file": "volumes.json"` names a file beside it instead. Of several replies to
-  one request each is given once, in their order, and the last one for ever. What was not recorded is 404.
+  one request each is given once, in their order, and the last one for ever. What was not recorded is 404. Values in a
+  query whose names sound like secrets do not matter. `delfin-driver record` writes such files.
 * `truth.json` (optional): the rows by table that the driver should make of it (`storage` is a list of one).
 """
 
@@ -25,6 +26,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -32,6 +34,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from delfin import exception
+from delfin.access import sounds_secret
+from delfin.common.masking import MASK
 from delfin.drivers.compliance.device import Device, read_access
 
 _ADDRESS = '127.0.0.1'
@@ -95,16 +99,25 @@ class _Replies:
             content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
             kind = 'text/plain' if isinstance(body, str) and 'file' not in entry else 'application/json'
             headers = {'Content-Type': kind, **entry.get('headers', {})}
-            self._by_request.setdefault((entry.get('method', 'GET'), entry['path']), []).append(
+            self._by_request.setdefault((entry.get('method', 'GET'), without_secrets(entry['path'])), []).append(
                 (int(entry.get('status', 200)), headers, content))
 
     def to(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
         """The next reply to a request."""
         with self._lock:
-            found = self._by_request.get((method, path))
+            found = self._by_request.get((method, without_secrets(path)))
             if not found:
                 return 404, {'Content-Type': 'text/plain'}, b'not recorded'
             return found.pop(0) if len(found) > 1 else found[0]
+
+
+def without_secrets(path: str) -> str:
+    """A path whose query has no values that sound like secrets."""
+    parts = urlsplit(path)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if not any(sounds_secret(name) for name, _ in query):
+        return path
+    return f'{parts.path}?{urlencode([(name, MASK if sounds_secret(name) else value) for name, value in query])}'
 
 
 def _handler(replies: _Replies) -> type[BaseHTTPRequestHandler]:

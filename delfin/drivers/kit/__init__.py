@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What authors of drivers build with; docs/driver-guide.md shows it at work. All of it is public contract.
+
+* `session`: a REST API with a login, and the driver base that goes with it; `limits` and `errors` belong to it
+* `paging`: lists that come in pages
+* `mapping`: tables that make rows of replies; `units` has the conversions they name
+* `traps`: tables that make alerts of SNMP traps
+* `metrics`: tables of metrics, the capabilities that follow from them, and the points
+* `rows`: the columns of each kind as types
+* `simulator`: an HTTPS array for tests
+
+A table is data: somebody who knows the vendor's manual can check it without reading code. It is checked itself when it
+is made, that is, when the driver is imported: a column, metric or unit that does not exist is a ValueError.
+"""
+
+from delfin.drivers.kit.errors import ArrayBusy, NotThere, SessionExpired
+from delfin.drivers.kit.limits import Limits
+from delfin.drivers.kit.mapping import Table, constant
+from delfin.drivers.kit.metrics import MetricTable, Points, capabilities
+from delfin.drivers.kit.paging import by_cursor, by_offset
+from delfin.drivers.kit.session import RestDriver, RestSession
+from delfin.drivers.kit.traps import TrapTable
+
+__all__ = ['ArrayBusy', 'Limits', 'MetricTable', 'NotThere', 'Points', 'RestDriver', 'RestSession', 'SessionExpired',
+           'Table', 'TrapTable', 'by_cursor', 'by_offset', 'capabilities', 'constant']

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages of lists, of arrays that do it well and of arrays that do not."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delfin import exception
+from delfin.drivers.kit import by_cursor, by_offset
+
+
+@given(st.integers(0, 40), st.integers(1, 10))
+def test_offsets_give_every_entry_once_with_as_few_requests_as_can_be(count, size):
+    asked = []
+
+    def fetch(offset, limit):
+        asked.append(offset)
+        return list(range(count))[offset:offset + limit] or None       # some arrays leave an empty page out
+    assert list(by_offset(fetch, size)) == list(range(count))
+    assert asked == list(range(0, count + 1, size))
+
+
+@given(st.lists(st.lists(st.integers()), min_size=1))
+def test_cursors_give_every_entry_once(pages):
+    def fetch(cursor):
+        place = int(cursor or 0)
+        return pages[place], str(place + 1) if place + 1 < len(pages) else None
+    assert list(by_cursor(fetch)) == list(itertools.chain.from_iterable(pages))
+
+
+@pytest.mark.parametrize('count', [3, 5, 10])
+def test_an_array_that_ignores_offsets_gives_its_list_once(count):
+    assert list(by_offset(lambda offset, size: list(range(count)), 5)) == list(range(count))
+
+
+def test_a_later_page_that_is_too_long_is_an_error():
+    with pytest.raises(exception.BadResponse):
+        list(by_offset(lambda offset, size: list(range(offset, offset + size + bool(offset))), 5))
+
+
+def test_a_page_that_fails_fails_the_list():
+    def fetch(offset, size):
+        if offset:
+            raise exception.StorageBackendException('no')
+        return [1, 2]
+    entries = by_offset(fetch, 2)
+    assert [next(entries), next(entries)] == [1, 2]
+    with pytest.raises(exception.StorageBackendException):
+        next(entries)
+
+
+def test_a_list_without_end_is_an_error():
+    with pytest.raises(exception.BadResponse):
+        list(by_cursor(lambda cursor: ([1], 'same')))
+
+
+def test_pages_are_fetched_when_they_are_wanted():
+    asked = []
+    entries = by_offset(lambda offset, size: asked.append(offset) or [offset], 1)
+    next(entries)
+    assert asked == [0]
