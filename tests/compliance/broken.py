@@ -114,6 +114,17 @@ class Swallows(CleanDriver):
             return []
 
 
+@breaks('S11')
+class LogsAndGoesOn(CleanDriver):
+    def collect_perf_metrics(self, context, storage_id, resource_metrics, start_time, end_time):
+        found = []
+        try:
+            found = super().collect_perf_metrics(context, storage_id, resource_metrics, start_time, end_time)
+        except exception.DelfinException as error:
+            LOG.error('no metrics: %s', error)
+        return found
+
+
 @breaks('S12')
 class ClaimsTooMuch(CleanDriver):
     list_masking_views = StorageDriver.list_masking_views
@@ -572,12 +583,15 @@ class NeverAgain(CleanDriver):
 @breaks('E06')
 class EmptyOnFailure(CleanDriver):
     def list_quotas(self, context):
+        return self.if_possible(super().list_quotas, context)
+
+    @staticmethod
+    def if_possible(read, context):
         try:
-            rows = super().list_quotas(context)
+            return read(context)
         except exception.StorageBackendException as error:
-            LOG.warning('no quotas: %s', error)
-            rows = []
-        return rows
+            LOG.warning('not possible: %s', error)
+            return []
 
 
 @breaks('E07')

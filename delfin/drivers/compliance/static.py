@@ -28,6 +28,9 @@ _LISTS: Final = frozenset(method.name for method in METHODS.values()
 _BROAD: Final = frozenset({'Exception', 'BaseException', 'DelfinException', 'OSError', 'ConnectionError',
                            'RequestException', 'SSHException', 'TimeoutError', 'StorageBackendException'})
 
+_EMPTY: Final = frozenset({'None', '[]', '{}', '()', 'list()', 'dict()', 'False'})
+_LOGGING: Final = frozenset({'debug', 'info', 'warning', 'warn', 'error', 'exception', 'critical', 'log'})
+
 # What an import must not do is looked at in an interpreter that has imported nothing of ours but what it must.
 _LOOK: Final = """
 import importlib, json, logging, os, sys, threading
@@ -284,14 +287,21 @@ def _is_broad(handler: ast.ExceptHandler) -> bool:
 
 
 def _does_nothing(handler: ast.ExceptHandler) -> bool:
-    """Whether nothing in it raises again and it ends in `pass`, `continue` or an empty answer."""
-    if any(isinstance(node, ast.Raise) for node in ast.walk(handler)):
-        return False
-    last = handler.body[-1]
-    if isinstance(last, ast.Pass | ast.Continue):
-        return True
-    return isinstance(last, ast.Return) and (last.value is None or ast.unparse(last.value) in (
-        'None', '[]', '{}', '()', 'list()', 'dict()'))
+    """Whether it only logs, takes or answers something empty, or goes on."""
+    return all(_is_nothing(statement) for statement in handler.body)
+
+
+def _is_nothing(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Continue() | ast.Break() | ast.Return(value=None | ast.Name()):
+            return True
+        case ast.Return(value=ast.expr() as value) | ast.Assign(value=ast.expr() as value):
+            return ast.unparse(value) in _EMPTY
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name))):
+            return name in _LOGGING
+    return False
 
 
 @rule('S12', 'What a claimed level needs is implemented',
