@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -26,7 +26,6 @@ from tests.unit.snmp_support import HEAD, community_message, notification
 
 OID = '1.3.6.1.4.1.32473.9.'
 PASSWORD = 'Pa55word-of-old-arrays'
-METRICS_SECONDS = 40        # the interval and a little
 GIB = 2**30
 
 
@@ -162,54 +161,76 @@ def houses(sshd: Sshd, sshd_password_user: Account) -> Iterator[dict[str, dict[s
 # --- one story for all ---
 
 @dataclasses.dataclass
-class Played:
+class Life:
     """What came of a driver."""
 
     storage: dict[str, Any]
-    runs: list[dict[str, Any]]
-    rows: list[dict[str, dict[str, Any]]]       # volumes by native id, after each sync
-    alert: dict[str, Any]
-    capabilities: dict[str, Any]
-    status: dict[str, Any]                      # of the metrics
+    runs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rows: list[dict[str, dict[str, Any]]] = dataclasses.field(default_factory=list)     # volumes after each sync
+    alert: dict[str, Any] = dataclasses.field(default_factory=dict)
+    capabilities: dict[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Of its storage."""
+        return f'/v1/storages/{self.storage["id"]}'
 
 
 class Story:
-    """Plays the drivers' lives side by side: they wait more than they work."""
+    """All drivers live side by side, one chapter after the other: there is one wait for all, not one for each."""
 
-    def __init__(self, site: Site, client: Client, trap_port: int, houses: Mapping[str, Any]) -> None:
-        self.site, self.client, self.trap_port, self.houses = site, client, trap_port, houses
+    def __init__(self, client: Client, trap_port: int, houses: Mapping[str, Any]) -> None:
+        self.client, self.trap_port = client, trap_port
+        self.lives: dict[str, Life] = {}
+        self.failures: dict[str, str] = {}      # what was answered to those that could not be registered
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda model: self._register(model, houses[HABITS[model].access]), HABITS))
+        self._look(dict.fromkeys(self.lives, 0))
+        self._look({model: client.post(f'{life.path}/sync')['id'] for model, life in self.lives.items()})
+        self._send_traps()
+        wait_for('every alert', self._find_alerts, 40)
+        wait_for('every metric', self._find_metrics, 40)
+        for life in self.lives.values():
+            life.storage = client.get(life.path)
+            life.capabilities = client.request('GET', f'{life.path}/capabilities').json()
 
-    def play(self, model: str, number: int) -> Played:
-        """The whole life of one driver."""
-        habit, client = HABITS[model], Client(self.site.port)
-        storage = client.register(vendor='legacy', model=model, **self.houses[habit.access])
-        first = client.synced(storage['id'])
-        rows = [self._volumes(client, storage)]
-        second = client.sync(storage['id'])
-        rows.append(self._volumes(client, storage))
-        alert = self._trap(client, storage, f'127.0.77.{number}', habit)
-        capabilities = client.request('GET', f'/v1/storages/{storage["id"]}/capabilities').json()
-        status = wait_for(f'metrics of {model}', lambda: self._collected(client, storage, habit), METRICS_SECONDS)
-        self.client.bodies += client.bodies
-        return Played(client.get(f'/v1/storages/{storage["id"]}'), [first, second], rows, alert, capabilities, status)
+    def _register(self, model: str, access: Mapping[str, Any]) -> None:
+        answer = self.client.request('POST', '/v1/storages', json={'vendor': 'legacy', 'model': model, **access})
+        if answer.status_code == 201:
+            self.lives[model] = Life(answer.json())
+        else:
+            self.failures[model] = answer.text
 
-    def _volumes(self, client: Client, storage: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        return {row['native_volume_id']: row for row in client.rows('volumes', storage['id'])}
+    def _look(self, run_ids: Mapping[str, int]) -> None:
+        """What the syncs came to, when all have ended."""
+        wait_for('every sync', lambda: all(storage['sync_status'] != 'SYNCING' for storage in self.client.get(
+            '/v1/storages', limit=100)['storages']), 90)
+        for model, run_id in run_ids.items():
+            life = self.lives[model]
+            life.runs.append(self.client.synced(life.storage['id'], run_id))
+            life.rows.append({row['native_volume_id']: row for row in self.client.rows('volumes', life.storage['id'])})
 
-    def _trap(self, client: Client, storage: Mapping[str, Any], address: str, habit: Habit) -> dict[str, Any]:
-        """The alert that a trap raises."""
-        body = {'host': address, 'version': 'SNMPv2c', 'community_string': 'public'}
-        answer = client.request('PUT', f'/v1/storages/{storage["id"]}/snmp-config', json=body)
-        assert answer.status_code == 200, answer.text
-        send_trap(self.trap_port, address, storage['serial_number'])
-        name = habit.alert['alert_name']
-        return wait_for(f'the alert {name} of {storage["model"]}', lambda: next(iter(client.get(
-            '/v1/alerts', storage_id=storage['id'], alert_name=name)['alerts']), None), 30)
+    def _send_traps(self) -> None:
+        for number, life in enumerate(self.lives.values(), 1):
+            address = f'127.0.77.{number}'
+            body = {'host': address, 'version': 'SNMPv2c', 'community_string': 'public'}
+            answer = self.client.request('PUT', f'{life.path}/snmp-config', json=body)
+            assert answer.status_code == 200, answer.text
+            send_trap(self.trap_port, address, life.storage['serial_number'])
 
-    def _collected(self, client: Client, storage: Mapping[str, Any], habit: Habit) -> Any:
-        status = client.get(f'/v1/storages/{storage["id"]}/metrics-status')
-        points = sum(mark['points'] for mark in status['marks'])
-        return status if status['state'] and (points or not habit.measures) else None
+    def _find_alerts(self) -> bool:
+        found = {(alert['storage_id'], alert['alert_name']): alert
+                 for alert in self.client.get('/v1/alerts', limit=500)['alerts']}
+        for model, life in self.lives.items():
+            life.alert = found.get((life.storage['id'], HABITS[model].alert['alert_name']), {})
+        return all(life.alert for life in self.lives.values())
+
+    def _find_metrics(self) -> bool:
+        for life in self.lives.values():
+            if not life.metrics.get('state'):
+                life.metrics = self.client.get(f'{life.path}/metrics-status')
+        return all(life.metrics['state'] for life in self.lives.values())
 
 
 def send_trap(port: int, address: str, serial_number: str) -> None:
@@ -234,16 +255,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(scope='module')
-def played(site: Site, houses: dict[str, Any]) -> Iterator[dict[str, Future[Played]]]:
-    """All drivers' lives; whoever asks for one that went wrong gets its error."""
+def story(site: Site, houses: dict[str, Any]) -> Iterator[Story]:
+    """What came of all drivers, and a Delfin that still runs."""
     port = int(site.config.read_text().partition('listen = 127.0.0.1:')[2].split()[0])
     bundle = site.root / 'other-ca.pem'
     bundle.write_text(Authority('Another CA').pem)
     with site.start(REQUESTS_CA_BUNDLE=str(bundle)) as process:     # which sessions of drivers must not believe
         client = process.ready().client
-        story = Story(site, client, port, houses)
-        with ThreadPoolExecutor(6) as threads:
-            yield {model: threads.submit(story.play, model, number) for number, model in enumerate(HABITS, 1)}
+        yield Story(client, port, houses)
         assert process.stop() == 0
     shown = b''.join([*client.bodies, site.log.read_bytes(), process.output.encode()])
     assert PASSWORD.encode() not in shown
@@ -255,8 +274,9 @@ def model(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def life(played: dict[str, Future[Played]], model: str) -> Played:
-    return played[model].result()
+def life(story: Story, model: str) -> Life:
+    assert model not in story.failures, story.failures[model]
+    return story.lives[model]
 
 
 @pytest.fixture
@@ -264,20 +284,20 @@ def habit(model: str) -> Habit:
     return HABITS[model]
 
 
-def test_it_registers_and_shows_what_it_said(life: Played, habit: Habit, model: str) -> None:
+def test_it_registers_and_shows_what_it_said(life: Life, habit: Habit, model: str) -> None:
     assert life.storage['model'] == model
     assert {name: life.storage[name] for name in habit.storage} == habit.storage
     assert life.storage['sync_status'] == ('FAILED' if habit.failed else 'SYNCED')
 
 
-def test_its_first_sync_stores_its_rows(life: Played, habit: Habit) -> None:
+def test_its_first_sync_stores_its_rows(life: Life, habit: Habit) -> None:
     assert life.rows[0].keys() == set(habit.volumes)
     for row in life.rows[0].values():
         assert row['total_capacity'] == GIB
         assert row['storage_id'] == life.storage['id']
 
 
-def test_its_second_sync_changes_nothing(life: Played, habit: Habit) -> None:
+def test_its_second_sync_changes_nothing(life: Life, habit: Habit) -> None:
     stable = [{native_id: (row['id'], row['created_at'], row['updated_at']) for native_id, row in rows.items()}
               for rows in life.rows]
     assert stable[0] == stable[1]
@@ -286,58 +306,50 @@ def test_its_second_sync_changes_nothing(life: Played, habit: Habit) -> None:
         assert kind['created'] + kind['updated'] + kind['deleted'] == 0, kind
 
 
-def test_what_fails_is_told_by_kind(life: Played, habit: Habit) -> None:
+def test_what_fails_is_told_by_kind(life: Life, habit: Habit) -> None:
     for run in life.runs:
         errors = {name: kind['error'] for name, kind in kinds(run).items() if kind['state'] == 'failed'}
         assert errors.keys() == habit.failed.keys()
         assert all(errors[name].startswith(text) for name, text in habit.failed.items()), errors
 
 
-def test_what_was_odd_is_reported(life: Played, habit: Habit) -> None:
+def test_what_was_odd_is_reported(life: Life, habit: Habit) -> None:
     found = {finding['code'] for kind in life.runs[1]['kinds'] for finding in kind['findings'] or ()}
     expected = {*habit.findings, *(['deletion_withheld'] if habit.withheld else [])}
     assert found == expected
 
 
-def test_its_trap_becomes_an_alert(life: Played, habit: Habit) -> None:
+def test_its_trap_becomes_an_alert(life: Life, habit: Habit) -> None:
     assert {name: life.alert[name] for name in habit.alert} == habit.alert
     assert life.alert['storage_id'] == life.storage['id']
 
 
-def test_its_metrics_are_collected(life: Played, habit: Habit) -> None:
+def test_its_metrics_are_collected(life: Life, habit: Habit) -> None:
     if not habit.measures:
         assert life.capabilities['error_code'] == 'StorageCapabilityNotSupported'
         return
     assert life.capabilities['spec']['resource_metrics']['volume']['iops']['unit'] == 'IOPS'
-    (mark,) = life.status['marks']
-    assert (life.status['state'], mark['resource_type'], mark['error']) == ('done', 'volume', None)
+    (mark,) = life.metrics['marks']
+    assert (life.metrics['state'], mark['resource_type'], mark['error']) == ('done', 'volume', None)
     assert mark['points'] >= 2
 
 
-def test_the_list_of_drivers_shows_it_without_an_error(played: Any, site: Site, model: str) -> None:
-    shown = Client(site.port).get(f'/v1/drivers/legacy/{model}')
+def test_its_description_shows_no_error(story: Story, model: str) -> None:
+    shown = story.client.get(f'/v1/drivers/legacy/{model}')
     assert (shown['status'], shown['error']) == ('ok', None)
 
 
 # --- what takes two ---
 
-def test_two_arrays_behind_one_address_stay_apart(played: dict[str, Future[Played]], site: Site,
-                                                  houses: dict[str, Any]) -> None:
-    """Also where the driver can share an instance: each array has its own; traps come from one address for both."""
-    first = played['several_arrays'].result()
-    client = Client(site.port)
-    access = {**houses['several'], 'extra_attributes': {'array_id': 'array-2'}}
-    second = client.register(vendor='legacy', model='several_arrays', **access)
-    assert {row['native_volume_id'] for row in client.rows('volumes', second['id'])} == {'array-2-1', 'array-2-2'}
-    assert {row['native_volume_id'] for row in client.rows('volumes', first.storage['id'])} == {
-        'array-1-1', 'array-1-2'}
+def test_two_arrays_behind_one_address_stay_apart(story: Story, houses: dict[str, Any]) -> None:
+    """Also where the driver could share an instance: each array has its own."""
+    first, access = story.lives['several_arrays'], {**houses['several'], 'extra_attributes': {'array_id': 'array-2'}}
+    second = story.client.register(vendor='legacy', model='several_arrays', **access)
+    for storage, name in ((first.storage, 'array-1'), (second, 'array-2')):
+        assert {row['native_volume_id'] for row in story.client.rows('volumes', storage['id'])} == {
+            f'{name}-1', f'{name}-2'}
 
 
-def test_a_driver_that_ends_the_program_ends_nothing(played: dict[str, Future[Played]], site: Site) -> None:
-    played['exits'].result()
-    assert Client(site.port).get('/readiness')
-
-
-def test_every_driver_of_the_package_is_played(played: Any, site: Site) -> None:
-    listed = Client(site.port).get('/v1/drivers')['drivers']
+def test_every_driver_of_the_package_was_there(story: Story) -> None:
+    listed = story.client.get('/v1/drivers')['drivers']
     assert {driver['model'] for driver in listed if driver['vendor'] == 'legacy'} == HABITS.keys()

@@ -99,8 +99,9 @@ def test_the_tests_install_what_old_drivers_import():
     assert set(LEGACY) <= set(lines((ROOT / 'installer' / 'test-requirements.txt').read_text()))
 
 
-@pytest.mark.parametrize('requirement', [Requirement(line) for line in LEGACY], ids=lambda requirement: requirement.name)
-def test_every_library_of_old_drivers_has_a_pin_that_lies_in_its_range(pins, requirement):
+@pytest.mark.parametrize('line', LEGACY)
+def test_every_library_of_old_drivers_has_a_pin_that_lies_in_its_range(pins, line):
+    requirement = Requirement(line)
     assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)], prereleases=True)
 
 
