@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cramjam

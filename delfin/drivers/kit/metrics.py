@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,11 +31,14 @@ from delfin.metrics import KINDS_OF, METRICS, RAW, VENDOR_NAME, VENDOR_PREFIX
 class MetricTable:
     """The metrics of one resource type, a name of `constants.ResourceType`."""
 
-    def __init__(self, resource_type: str, metrics: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, resource_type: str, metrics: Mapping[str, tuple[str, str]], *,
+                 descriptions: Mapping[str, str] | None = None) -> None:
+        """`descriptions` are for metrics of one's own, and where Delfin's do not fit."""
         if resource_type not in KINDS_OF:
             raise ValueError(f'there is no resource type "{resource_type}"; there are {", ".join(KINDS_OF)}')
         self.resource_type = resource_type
         self.metrics = dict(metrics)
+        self._descriptions = descriptions or {}
         self.units: dict[str, str] = {}
         self.fields: dict[str, tuple[str, float]] = {}      # metric: its field and what to multiply it with
         for name, (field, unit) in metrics.items():
@@ -52,7 +56,8 @@ class MetricTable:
 
     def capabilities(self) -> dict[str, dict[str, str]]:
         """`{metric: {'unit', 'description'}}`."""
-        return {name: {'unit': unit, 'description': METRICS[name].description if name in METRICS else ''}
+        standard = {name: METRICS[name].description for name in self.units if name in METRICS}
+        return {name: {'unit': unit, 'description': {**standard, **self._descriptions}.get(name, '')}
                 for name, unit in self.units.items()}
 
 
@@ -73,10 +78,12 @@ def capabilities(*tables: MetricTable, historic: bool, retention_seconds: int | 
 class Points:
     """Collects what `collect_perf_metrics` answers. The arguments are the method's own.
 
-    What was not asked for, lies outside of the window [start, end), or is no number is left out.
+    What was not asked for, lies outside of the window [start_time, end_time), or is no number is left out. Leave the
+    window out for an array that only tells what is now, which is later than the question.
     """
 
-    def __init__(self, storage_id: str, resource_metrics: Mapping[str, Any], start_time: int, end_time: int) -> None:
+    def __init__(self, storage_id: str, resource_metrics: Mapping[str, Any], start_time: float = -math.inf,
+                 end_time: float = math.inf) -> None:
         self._storage_id, self._asked = storage_id, resource_metrics
         self._start, self._end = start_time, end_time
         self._found: dict[tuple[str, str, str], metric_struct] = {}

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from delfin import exception
-from delfin.common import constants
-from delfin.common.constants import Metric, ResourceType, metric_struct
+from delfin.common.constants import ResourceType, metric_struct
+from delfin.drivers.kit import metrics
+from delfin.drivers.kit.metrics import MetricTable, Points
 from delfin.drivers.linux import block, host, network
 from delfin.drivers.linux.block import Tree
 from delfin.drivers.linux.pools import Pools
 from delfin.drivers.linux.text import integer, number, text
 from delfin.drivers.utils.counters import Rates, Reading
-from delfin.metrics import RAW
 
 _UPTIME = '/proc/uptime'
 _BOOT_ID = '/proc/sys/kernel/random/boot_id'
@@ -39,24 +39,21 @@ _DISK_COLUMNS = {'reads': 3, 'sectors_read': 5, 'read_ms': 6, 'writes': 7, 'sect
 _DISK_COLUMN_COUNT = 14
 _PORT_COLUMNS = {'bytes_received': 0, 'bytes_sent': 8}      # of /proc/net/dev, after the name
 
-_BLOCK_METRICS = (
-    constants.IOPS, constants.READ_IOPS, constants.WRITE_IOPS,
-    constants.THROUGHPUT, constants.READ_THROUGHPUT, constants.WRITE_THROUGHPUT,
-    constants.RESPONSE_TIME, constants.READ_RESPONSE_TIME, constants.WRITE_RESPONSE_TIME,
-    constants.IO_SIZE, constants.READ_IO_SIZE, constants.WRITE_IO_SIZE)
-_PORT_METRICS = (
-    constants.THROUGHPUT._replace(description='Data received and sent per second'),
-    constants.READ_THROUGHPUT._replace(description='Data received per second'),
-    constants.WRITE_THROUGHPUT._replace(description='Data sent per second'))
-
-_METRICS: Mapping[str, Mapping[str, Metric]] = {
-    resource_type: {metric.name: metric for metric in metrics} for resource_type, metrics in {
-        ResourceType.STORAGE: _BLOCK_METRICS,
-        ResourceType.STORAGE_POOL: _BLOCK_METRICS,
-        ResourceType.VOLUME: _BLOCK_METRICS,
-        ResourceType.DISK: _BLOCK_METRICS,
-        ResourceType.PORT: _PORT_METRICS,
-    }.items()}
+# What `_block_values` and `_port_values` say, and in which unit.
+_BLOCK = {
+    'iops': ('iops', 'IOPS'), 'readIops': ('readIops', 'IOPS'), 'writeIops': ('writeIops', 'IOPS'),
+    'throughput': ('throughput', 'MiB/s'), 'readThroughput': ('readThroughput', 'MiB/s'),
+    'writeThroughput': ('writeThroughput', 'MiB/s'),
+    'responseTime': ('responseTime', 'ms'), 'readResponseTime': ('readResponseTime', 'ms'),
+    'writeResponseTime': ('writeResponseTime', 'ms'),
+    'ioSize': ('ioSize', 'KiB'), 'readIoSize': ('readIoSize', 'KiB'), 'writeIoSize': ('writeIoSize', 'KiB')}
+_PORT = {name: _BLOCK[name] for name in ('throughput', 'readThroughput', 'writeThroughput')}
+_PORT_WORDS = {'throughput': 'Data received and sent per second', 'readThroughput': 'Data received per second',
+               'writeThroughput': 'Data sent per second'}
+_TABLES = {
+    **{resource_type: MetricTable(resource_type, _BLOCK) for resource_type in (
+        ResourceType.STORAGE, ResourceType.STORAGE_POOL, ResourceType.VOLUME, ResourceType.DISK)},
+    ResourceType.PORT: MetricTable(ResourceType.PORT, _PORT, descriptions=_PORT_WORDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +83,7 @@ class Resource:
 
 def capabilities() -> dict[str, Any]:
     """What can be measured. The kernel counts; it keeps nothing of what was."""
-    return {'is_historic': False, 'resource_metrics': {
-        resource_type: {name: {'unit': metric.unit, 'description': metric.description}
-                        for name, metric in metrics.items()}
-        for resource_type, metrics in _METRICS.items()}}
+    return metrics.capabilities(*_TABLES.values(), historic=False)
 
 
 # --- what there is to measure ---
@@ -184,21 +178,15 @@ def _numbers(fields: list[str], columns: Mapping[str, int]) -> dict[str, int]:
 def points(storage_id: str, resource_metrics: Mapping[str, Any], resources: Iterable[Resource],
            rates: Rates[Source]) -> list[metric_struct]:
     """One point of each metric in `resource_metrics` for each resource that could be measured."""
-    found = []
+    found = Points(storage_id, resource_metrics)
     for resource in resources:
         measured = [rates.per_second[source] for source in resource.sources if source in rates.per_second]
         if not measured:
             continue
         together = {name: sum(each[name] for each in measured) for name in measured[0]}
         values = _port_values(together) if resource.type == ResourceType.PORT else _block_values(together)
-        for name in resource_metrics[resource.type]:
-            if name in values:
-                labels = {'storage_id': storage_id, 'resource_type': resource.type, 'resource_id': resource.id,
-                          'type': RAW, 'unit': _METRICS[resource.type][name].unit}
-                if resource.name is not None:
-                    labels['resource_name'] = resource.name
-                found.append(metric_struct(name, labels, {rates.time: values[name]}))
-    return found
+        found.add(_TABLES[resource.type], values, resource_id=resource.id, time=rates.time, name=resource.name)
+    return found.series()
 
 
 def _block_values(rate: Mapping[str, float]) -> dict[str, float]:
