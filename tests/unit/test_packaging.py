@@ -107,7 +107,7 @@ def test_every_library_of_old_drivers_has_a_pin_that_lies_in_its_range(pins, lin
 
 # --- files ---
 
-@pytest.mark.parametrize('path', lines(SETUP['options.data_files']['etc/delfin']))
+@pytest.mark.parametrize('path', [path for listed in SETUP['options.data_files'].values() for path in lines(listed)])
 def test_every_listed_data_file_is_there(path):
     assert (ROOT / path).is_file()
 

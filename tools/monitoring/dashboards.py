@@ -52,6 +52,11 @@ def number(title: str, expression: str, unit: str = 'short', steps: Sequence[tup
     return Panel('stat', title, [Query(expression)], unit, 4, 4, description, steps)
 
 
+def highest(number: str, metric: str) -> str:
+    """Those with the highest mean of the time shown: `@ end()` makes them the same ones at each moment of it."""
+    return f'{metric} and topk({number}, avg_over_time({metric}[$__range] @ end()))'
+
+
 def top(title: str, expression: str, legend: str, unit: str, link: Link, width: int = 8,
         steps: Sequence[tuple[float, str]] = (), most: float | None = None) -> Panel:
     """Bars of some, the longest first."""
@@ -172,7 +177,7 @@ def _array() -> Sequence[Panel | Row]:
             *map(Column, ('A', 'storage_id', 'job', '__name__'))]),
         number('Reachable', f'delfin_storage_reachable{_ARRAY}', 'bool_yes_no', ALL),
         Panel('stat', 'Status', [Query(f'delfin_storage_status{_ARRAY}', '{{status}}')], 'none', 4, 4,
-              'As the array says it; the number is always 1.'),
+              'As the array says it.', shows='name'),
         number('Since the last sync', since('last_sync'), 's'),
         number('In quarantine', f'delfin_storage_quarantined{_ARRAY}', 'bool_yes_no', ANY),
         number('In maintenance', f'delfin_storage_maintenance{_ARRAY}', 'bool_yes_no'),
@@ -195,7 +200,7 @@ def _array() -> Sequence[Panel | Row]:
         *of_many('controller', _ARRAY, '{{resource_name}}', (_CPU, *PERFORMANCE)),
         Row('Disks'),
         *(Panel('timeseries', f'{title}, the ten highest', [
-            Query(f'topk(10, delfin_disk_{metric}{_ARRAY})', '{{resource_name}}')], unit)
+            Query(highest('10', f'delfin_disk_{metric}{_ARRAY}'), '{{resource_name}}')], unit)
           for title, unit, metric in PERFORMANCE[:3]),
         Row('Resources and alerts'),
         Panel('table', 'Resources by status', [Query(f'sum by (kind, status) (delfin_resources{_ARRAY})')], height=9,
@@ -232,14 +237,14 @@ def _pool() -> Sequence[Panel | Row]:
         number('Days to full, the first', f'min({queries.days_to_full("storage_pool", _POOL)})', 'd', DAYS,
                'By the trend of the last week; nothing if none grows.'),
         Panel('table', 'Pools', [
-            Query(f'delfin_storage_pool_capacity_bytes{_POOL}'), Query(f'delfin_storage_pool_free_bytes{_POOL}'),
-            Query(queries.used_ratio('storage_pool', _POOL)),
-            Query(f'{queries.growth("storage_pool", _POOL)} * 86400'),
-            Query(queries.days_to_full('storage_pool', _POOL))], width=24, height=9, columns=[
+            Query(f'max by (storage_id, storage_name, resource_id, resource_name) ({expression})') for expression in (
+                f'delfin_storage_pool_capacity_bytes{_POOL}', f'delfin_storage_pool_free_bytes{_POOL}',
+                queries.used_ratio('storage_pool', _POOL), f'{queries.growth("storage_pool", _POOL)} * 86400',
+                queries.days_to_full('storage_pool', _POOL))], width=24, height=9, columns=[
                 Column('storage_name', 'Array', link=TO_ARRAY), Column('resource_name', 'Pool', link=TO_POOL),
                 Column('resource_id', 'Id'), Column('A', 'Capacity', 'bytes'), Column('B', 'Free', 'bytes'),
                 Column('C', 'Used', 'percentunit', steps=USED), Column('D', 'More each day', 'bytes'),
-                Column('E', 'Days to full', 'd', steps=DAYS), *map(Column, ('storage_id', 'job', '__name__'))]),
+                Column('E', 'Days to full', 'd', steps=DAYS), Column('storage_id')]),
         Panel('timeseries', 'Used of capacity', [Query(queries.used_ratio('storage_pool', _POOL), OF_RESOURCE)],
               'percentunit', 12, 9, steps=USED[1:], most=1),
         Panel('timeseries', 'Used, and where the trend leads in 30 days', [
@@ -263,10 +268,8 @@ def _volume() -> Iterator[Panel | Row]:
         name = f'delfin_volume_{metric}{_VOLUMES}'
         yield top(title, f'topk($top, avg_over_time({name}[$__range]))', OF_RESOURCE, unit, TO_VOLUME)
     for title, unit, metric in PERFORMANCE[:3]:
-        name = f'delfin_volume_{metric}{_VOLUMES}'
-        # `@ end()`: the same ones all the time, and not those that are highest at each moment.
-        yield Panel('timeseries', title, [Query(
-            f'{name} and topk($top, avg_over_time({name}[$__range] @ end()))', OF_RESOURCE)], unit, link=TO_VOLUME)
+        yield Panel('timeseries', title, [Query(highest('$top', f'delfin_volume_{metric}{_VOLUMES}'), OF_RESOURCE)],
+                    unit, link=TO_VOLUME)
     yield Row('Volume $volume')
     yield from of_one('volume', _VOLUME)
 
@@ -325,7 +328,7 @@ DASHBOARDS: Final = (
         hours=7 * 24),
     Dashboard('delfin-volume', 'Delfin: volumes', 'The busiest and the slowest volumes, and one of them.', (
         _storage(several=True), Choice('top', 'How many', ('5', '10', '20', '50')),
-        _resource('volume', 'Volume', 'delfin_volume_iops', several=False)), tuple(_volume()), hours=6),
+        _resource('volume', 'Volume', 'delfin_volume_iops', several=False)), tuple(_volume()), hours=3),
     Dashboard('delfin-port', 'Delfin: ports', 'Connections and traffic of ports.', (
         _storage(several=True), _resource('port', 'Port', 'delfin_port_throughput_bytes_per_second')), _port(),
         hours=6),

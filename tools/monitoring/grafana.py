@@ -53,7 +53,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`kind` is a type of Grafana: timeseries, stat, bargauge, table. All but time series show the latest values."""
+    """`kind` is a type of Grafana: timeseries, stat, bargauge, table. All but time series show the latest values.
+
+    Of a table with several queries those rows become one that have the same labels: each has to be an aggregation, for
+    the name of a metric is a label, too.
+    """
 
     kind: str
     title: str
@@ -65,6 +69,7 @@ class Panel:
     steps: Sequence[tuple[float, str]] = ()     # from this value on this colour
     most: float | None = None                   # the end of the scale
     stacked: bool = False
+    shows: str = 'auto'                         # of a stat: value, name, …
     columns: Sequence[Column] = ()
     link: Link | None = None
 
@@ -198,7 +203,7 @@ def _panel(panel: Panel) -> Json:
         'description': panel.description,
         'datasource': _SOURCE,
         'fieldConfig': {'defaults': defaults, 'overrides': overrides},
-        'options': _OPTIONS[panel.kind],
+        'options': {**_OPTIONS[panel.kind], **({'textMode': panel.shows} if panel.kind == 'stat' else {})},
         'targets': [_target(letter, query, panel.kind) for letter, query in zip(_LETTERS, panel.queries, strict=False)],
     }
     if panel.kind == 'table':
@@ -214,7 +219,7 @@ _OPTIONS: Final[Mapping[str, Json]] = {
     'timeseries': {'legend': {'displayMode': 'list', 'placement': 'bottom', 'showLegend': True, 'calcs': []},
                    'tooltip': {'mode': 'multi', 'sort': 'desc'}},
     'stat': {'reduceOptions': _LATEST, 'colorMode': 'value', 'graphMode': 'none', 'justifyMode': 'auto',
-             'orientation': 'auto', 'textMode': 'auto'},
+             'orientation': 'auto'},
     'bargauge': {'reduceOptions': _LATEST, 'displayMode': 'lcd', 'orientation': 'horizontal', 'showUnfilled': True,
                  'valueMode': 'color', 'minVizHeight': 16, 'minVizWidth': 8},
     'table': {'showHeader': True, 'cellHeight': 'sm', 'footer': {'show': False, 'fields': '', 'reducer': ['sum']}},

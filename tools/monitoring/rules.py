@@ -140,7 +140,7 @@ _ARRAYS = (
           'owns it in /v1/nodes.'),
     Alert('DelfinStorageNeverSynced', WARNING, 'delfin_storage_maintenance',
           '== 0 unless on (storage_id) delfin_storage_last_sync_timestamp_seconds', '1h',
-          'an hour after it is known no sync was complete', f'{_STORAGE} was never synced completely',
+          'no sync was ever complete', f'{_STORAGE} was never synced completely',
           'See the errors in /v1/storages/{id}/syncs; correct its access information.'),
     Alert('DelfinStorageSyncIncomplete', WARNING, 'delfin_storage_failed_kinds', f'> 0 {_NOT_IN_MAINTENANCE}', '2h',
           'kinds of resources fail again and again',
@@ -172,7 +172,7 @@ _DELFIN = (
           'The node has too much to do or waits for slow arrays: see how long collections take, add a node or '
           'collect less often.'),
     Alert('DelfinExporterFailing', WARNING, 'increase(delfin_exporter_failures_total[10m])', '> 0', '15m',
-          'deliveries fail for a quarter of an hour', f'Exporter {_EXPORTER} cannot deliver',
+          'deliveries fail again and again', f'Exporter {_EXPORTER} cannot deliver',
           'error in /v1/exporters says what the receiver answers. Nothing is lost until the queue is full.'),
     Alert('DelfinExporterDropping', CRITICAL, 'increase(delfin_exporter_dropped_total[1h])', '> 0', '0m',
           'something was dropped in the last hour',
