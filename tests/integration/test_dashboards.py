@@ -41,8 +41,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         client = delfin.ready().client
         made = [client.register_fake(sample_interval_seconds='1', volumes='3', disks='3', array_id=array)['id']
                 for array in ('A', 'B')]
-        for storage_id in made:     # not sooner, for a node reads inventory again when an array is new to its exporter
-            client.request('PUT', f'/v1/storages/{storage_id}/metrics-config', json={'enabled': True}).raise_for_status()
+        # Not sooner: a node reads the inventory of an array when its first metrics come, and then every 30 seconds.
+        for storage_id in made:
+            path = f'/v1/storages/{storage_id}/metrics-config'
+            client.request('PUT', path, json={'enabled': True}).raise_for_status()
         server.configure([{'job_name': 'delfin', 'honor_labels': True,
                            'static_configs': [{'targets': [f'127.0.0.1:{port}']}]}], [str(RULES)], late='10d')
         _remember(server, 'delfin_storage_used_bytes', 2)
@@ -72,11 +74,13 @@ def empty(server: Prometheus, expressions: list[str]) -> list[str]:
 
 
 def all_have_data(server: Prometheus, expressions: list[str]) -> None:
-    left: list[str] = expressions
+    left = expressions
+
     def ask() -> bool:
         nonlocal left
         left = empty(server, left)
         return not left
+
     assert wait_until(ask, SECONDS), left
 
 
@@ -87,8 +91,8 @@ def chosen(server: Prometheus, dashboard: Dashboard) -> dict[str, str]:
         if isinstance(variable, Choice):
             values[variable.name] = variable.values[1]
             continue
-        texts = ['{%s} %s' % (','.join(f'{name}="{value}"' for name, value in sorted(each['metric'].items())),
-                              each['value'][1]) for each in server.query(filled(variable.expression, values))]
+        texts = [','.join(f'{name}="{value}"' for name, value in sorted(each['metric'].items()))
+                 for each in server.query(filled(variable.expression, values))]
         pattern = re.compile(variable.pattern.strip('/').replace('(?<', '(?P<'))
         found = [match for match in map(pattern.search, texts) if match]
         assert found and len(found) == len(texts) and all(match['text'] for match in found), texts
