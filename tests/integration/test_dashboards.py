@@ -15,14 +15,14 @@ import requests
 
 from delfin.exporter.prometheus.names import ordered
 from delfin.exporter.prometheus.remote_write import Sample, Series, encode, encode_labels
+from etc.monitoring import rules
+from etc.monitoring.dashboards import DASHBOARDS
+from etc.monitoring.grafana import Choice, Dashboard, Panel
 from tests.checkouts import ROOT, free_port
 from tests.engines.base import wait_until
 from tests.engines.plugin import require
 from tests.engines.prometheus import Prometheus
 from tests.services import Site, wait_for
-from tools.monitoring import rules
-from tools.monitoring.dashboards import DASHBOARDS
-from tools.monitoring.grafana import Choice, Dashboard, Panel
 
 SECONDS = 60
 DAY, HOUR = 86_400, 3_600

@@ -16,8 +16,8 @@ from delfin.exporter.prometheus import fleet
 from delfin.exporter.prometheus.endpoint import PrometheusEndpoint
 from delfin.exporter.prometheus.names import OwnNames
 from delfin.own_metrics import OwnMetrics
+from etc.monitoring import GUIDE, files, rules
 from tests.unit.support import ROOT
-from tools.monitoring import GUIDE, files, rules
 
 FILES = dict(files())
 DASHBOARDS = [json.loads(text) for path, text in FILES.items() if path.suffix == '.json']
@@ -38,7 +38,7 @@ def variables(dashboard: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize('path', FILES, ids=str)
 def test_a_file_is_what_the_tables_make(path):
-    assert (ROOT / path).read_text(encoding='utf-8') == FILES[path], 'run python -m tools.monitoring'
+    assert (ROOT / path).read_text(encoding='utf-8') == FILES[path], 'run python -m etc.monitoring'
 
 
 def test_every_file_is_installed():

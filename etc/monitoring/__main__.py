@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tools.monitoring`: write the files."""
+"""`python -m etc.monitoring`: write the files."""
 
-from tools.monitoring import ROOT, files
+from etc.monitoring import ROOT, files
 
 for path, text in files():
     (ROOT / path).write_text(text, encoding='utf-8')

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tools.monitoring import queries
+from etc.monitoring import queries
 
 GUIDE: Final = 'docs/metrics-in-prometheus.md'
 WARNING: Final = 'warning'
@@ -199,7 +199,7 @@ GROUPS: Final = (
 def written(groups: Sequence[Group]) -> str:
     """The rule file."""
     lines = ['# SPDX-License-Identifier: Apache-2.0',
-             f'# Rules for Prometheus, made by tools/monitoring; {GUIDE} says what to do.', 'groups:']
+             f'# Rules for Prometheus, made by etc/monitoring; {GUIDE} says what to do.', 'groups:']
     for group in groups:
         lines += [f'  - name: {group.name}', '    rules:']
         for rule in group.rules:

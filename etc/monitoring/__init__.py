@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes dashboards of Grafana, rules of Prometheus and the table of alerts in the documentation out of tables.
 
-`python -m tools.monitoring` writes the files after a change of `dashboards.py` or `rules.py`; a test compares.
+`python -m etc.monitoring` writes the files after a change of `dashboards.py` or `rules.py`; a test compares.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tools.monitoring import dashboards, grafana, rules
+from etc.monitoring import dashboards, grafana, rules
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GUIDE: Final = Path('docs', 'metrics-in-prometheus.md')

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tools.monitoring import queries
-from tools.monitoring.grafana import Choice, Column, Dashboard, Link, Panel, Query, Row, Variable
+from etc.monitoring import queries
+from etc.monitoring.grafana import Choice, Column, Dashboard, Link, Panel, Query, Row, Variable
 
 GREEN, ORANGE, RED = 'green', 'orange', 'red'
 USED: Final = ((0.0, GREEN), (0.8, ORANGE), (0.9, RED))        # as the alerts have it
