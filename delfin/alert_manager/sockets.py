@@ -23,9 +23,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from delfin import exception
+from delfin.alert_manager.records import make
 
 LOG = logging.getLogger(__name__)
 
@@ -292,7 +294,7 @@ class Batches:
             if flags & _MSG_TRUNC:
                 self._refuse(host)
             else:
-                found.append(Datagram(area[start:start + used], host, peer, listener, at_ms))
+                found.append(make(Datagram, (area[start:start + used], host, peer, listener, at_ms)))
             start += size
             name += _SOCKADDR_BYTES
         return count, found
@@ -355,7 +357,7 @@ class Reader:
         self._listeners = list(listeners)
         self._readers = _readers(self._listeners, too_long)
         self._most_datagrams, self._most_bytes = most_datagrams, most_bytes
-        self._waiting: deque[list[Datagram]] = deque()
+        self._waiting: deque[tuple[list[Datagram], int]] = deque()      # and how many bytes they have
         self._datagrams = self._bytes = 0
         self._changed = threading.Condition()
         self._stopping = self._ended = False
@@ -382,10 +384,11 @@ class Reader:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended, timeout_seconds)
             taken: list[Datagram] = []
-            while self._waiting and (not taken or len(taken) + len(self._waiting[0]) <= most):
-                taken += self._waiting.popleft()
+            while self._waiting and (not taken or len(taken) + len(self._waiting[0][0]) <= most):
+                found, size = self._waiting.popleft()
+                taken += found
+                self._bytes -= size
             self._datagrams -= len(taken)
-            self._bytes -= sum(len(datagram.data) for datagram in taken)
             self._changed.notify_all()
         return taken
 
@@ -444,9 +447,9 @@ class Reader:
             return 0
         self._failing.discard(reader)
         if found:
-            size = sum(len(datagram.data) for datagram in found)
+            size = sum(map(len, map(itemgetter(0), found)))
             with self._changed:
-                self._waiting.append(found)
+                self._waiting.append((found, size))
                 self._datagrams += len(found)
                 self._bytes += size
                 self._changed.notify_all()

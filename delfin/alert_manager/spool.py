@@ -8,6 +8,7 @@ So reception needs no database, and the sender of an INFORM is answered only for
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -16,8 +17,8 @@ import threading
 import time
 import uuid
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from delfin import exception, failpoints
@@ -52,6 +53,8 @@ PRAGMA user_version = {_VERSION};
 '''
 _INSERT = ('INSERT INTO traps (lane, received_at, source, version, storage_ids, pdu, digest) '
            'VALUES (?, ?, ?, ?, ?, ?, ?)')
+_AT_ONCE = 50                   # rows of one statement: a fifth less time than one for each
+_INSERT_MANY = _INSERT + ', (?, ?, ?, ?, ?, ?, ?)' * (_AT_ONCE - 1)
 
 T = TypeVar('T')
 
@@ -105,6 +108,7 @@ class _State(NamedTuple):
     recent: deque[_Recent]
 
 
+@functools.lru_cache(maxsize=8192)
 def lane_of(source: str) -> int:
     """Which lane a sender's traps go through, always the same: their order counts."""
     return zlib.crc32(source.encode()) % LANES
@@ -211,12 +215,9 @@ class Spool:
             raise SpoolFull(f'{sum(self._rows)} traps wait already, the limit is {self._max_rows}')
         if stored:
             self._check_room()
-        lanes = [lane_of(row.source) for row in stored]
-        values = [(lane, row.received_at, row.source, row.version, ','.join(row.storage_ids), row.pdu, row.digest)
-                  for lane, row in zip(lanes, stored, strict=True)]
         recent = None
         with self._transaction(self._writer, 'spool.before') as connection:
-            connection.executemany(_INSERT, values)
+            _insert(connection, stored)
             last_id = _last_id(connection)
             if expired:
                 connection.execute('DELETE FROM digests WHERE id <= ?', (expired[-1].row,))
@@ -226,8 +227,8 @@ class Spool:
                 recent = _Recent(row, now, digests)
             _put_peers(connection, peers)
         self._last_id = last_id
-        for lane in lanes:
-            self._rows[lane] += 1
+        for source, count in Counter(row.source for row in stored).items():
+            self._rows[lane_of(source)] += count
         self._forget(expired)
         if recent:
             self._state.recent.append(recent)
@@ -519,6 +520,17 @@ def _version_of(connection: sqlite3.Connection) -> int:
 def _last_id(connection: sqlite3.Connection) -> int:
     found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'traps'").fetchone()
     return int(found[0]) if found else 0
+
+
+def _insert(connection: sqlite3.Connection, rows: Iterable[Received]) -> None:
+    values: list[tuple[object, ...]] = [
+        (lane_of(source), received_at, source, version, ','.join(storage_ids),
+         bytearray(pdu), digest and bytearray(digest))      # for `bytes` the sqlite3 module would look for an adapter
+        for received_at, source, version, storage_ids, pdu, digest in rows]
+    whole = len(values) - len(values) % _AT_ONCE
+    for start in range(0, whole, _AT_ONCE):
+        connection.execute(_INSERT_MANY, tuple(itertools.chain.from_iterable(values[start:start + _AT_ONCE])))
+    connection.executemany(_INSERT, values[whole:])
 
 
 def _put_engine(connection: sqlite3.Connection, engine_id: bytes, boots: int) -> None:

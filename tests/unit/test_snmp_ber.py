@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from delfin.alert_manager.snmp import ber
@@ -12,11 +14,15 @@ from tests.unit.snmp_support import (
     FAULT,
     HEAD,
     OURS,
+    SENDER,
     TRAP_OID,
+    USERS,
     community_message,
+    mutated,
     notification,
     oid,
     pdu_of,
+    restructured,
     scoped_pdu,
     trap_v1,
     v3_message,
@@ -34,6 +40,15 @@ def of_value(encoded):
     more = element(ber.SEQUENCE, oid('1.3.6.1.4.1') + encoded)
     return v2c(element(ber.TRAP_V2, integer(1) + integer(0) + integer(0) + element(
         ber.SEQUENCE, variables(HEAD)[2:] + more)))
+
+
+@pytest.fixture
+def shapes():
+    """The shapes of messages that are remembered, as they were before once the test is over."""
+    before = dict(ber._SHAPES)
+    yield ber._SHAPES
+    ber._SHAPES.clear()
+    ber._SHAPES.update(before)
 
 
 def readable(parameter):
@@ -263,6 +278,52 @@ def test_a_v3_message_within_all_limits_is_read():
 def test_a_v3_message_beyond_a_limit_is_refused(changed, why):
     with pytest.raises(ber.Malformed, match=why):
         ber.read(with_v3(**changed))
+
+
+# --- shapes that are remembered ---
+
+V3_MESSAGES = [*(v3_message(scoped_pdu(notification(FAULT)), user) for user in USERS[::16]),
+               v3_message(scoped_pdu(notification(EVERY_TYPE, ber.INFORM), OURS), engine_id=OURS, reportable=True)]
+
+
+def outcome(datagram):
+    """What a v3 message says, or why it is refused."""
+    try:
+        return ber.read(datagram)
+    except ber.Malformed as error:
+        return str(error)
+
+
+@pytest.mark.parametrize('whole', V3_MESSAGES, ids=readable)
+@pytest.mark.parametrize('change', [mutated, restructured])
+def test_a_message_is_read_alike_whatever_was_read_before(shapes, whole, change):
+    for seed in range(500):
+        broken = change(whole, random.Random(seed), V3_MESSAGES)
+        shapes.clear()
+        alone = outcome(broken)
+        shapes.clear()
+        ber.read(whole)
+        assert [outcome(broken), outcome(broken)] == [alone] * 2, f'seed {seed}: {broken.hex()}'
+
+
+@pytest.mark.parametrize('changed', [
+    {'message_id': integer(2**31 - 1)}, {'boots': integer(300), 'time': integer(70_000)}, {'size': integer(65507)},
+    {'flags': element(4, b'\x04')}, {'engine': element(4, SENDER + b'2')}, {'user': element(4, b'v' * 31)},
+    {'mac': element(4, b'm' * 12)}, {'salt': element(4, b's' * 8)}, {'scoped': scoped_pdu(notification(EVERY_TYPE))},
+    {'model': b'\x02\x81\x01\x03'}, {'message_id': b'\x02\x81\x01\x07'}, {'boots': b'\x02\x82\0\x01\x09'}])
+def test_messages_of_several_kinds_may_take_turns(shapes, changed):
+    shapes.clear()
+    datagrams = with_v3(), with_v3(**changed)
+    first = [ber.read(datagram) for datagram in datagrams]
+    assert first[0] != first[1]
+    assert [ber.read(datagram) for datagram in datagrams * 2] == first * 2
+
+
+def test_a_flood_of_messages_of_all_kinds_leaves_little_behind(shapes):
+    for mac in range(11):
+        for salt in range(100):
+            ber.read(with_v3(mac=element(4, bytes(mac)), salt=element(4, bytes(salt))))
+    assert len(shapes) <= 1000
 
 
 def test_a_v1_trap_has_no_place_in_a_v3_message():

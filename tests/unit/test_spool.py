@@ -117,6 +117,15 @@ def test_senders_are_spread_over_all_lanes(pattern):
     assert len(spread) == LANES and max(spread.values()) < 50
 
 
+@pytest.mark.parametrize('count', [1, 49, 50, 51, 100, 249])
+def test_a_batch_of_whatever_size_is_kept_in_its_order(spool, count):
+    rows = [trap(b'%d' % number, digest=digest(number) if number % 3 else None) for number in range(count)]
+    assert spool.append(rows) == [True] * count
+    found = spool.read(LANE, 0, 1000)
+    assert [row for _, row in found] == rows
+    assert [number for number, _ in found] == list(range(1, count + 1))
+
+
 def test_the_lane_of_a_sender_stays_when_the_version_changes():
     """Traps of before the upgrade wait in it."""
     assert [lane_of(source) for source in ('192.0.2.1', '10.0.0.12', '2001:db8::1')] == [7, 2, 6]

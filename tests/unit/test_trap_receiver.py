@@ -326,6 +326,82 @@ def test_no_array_can_put_the_clock_of_another_forward(inbox):
     assert storages(inbox) == [('clone',), ('array',)]
 
 
+# --- what is remembered of senders ---
+
+@pytest.mark.parametrize(('change', 'reason'), [
+    ({'user': dataclasses.replace(SEALED, auth_key='another-phrase')}, 'wrong_digest'),
+    ({'user': dataclasses.replace(SEALED, auth_protocol='HMACSHA')}, 'wrong_digest'),
+    ({'user': dataclasses.replace(SEALED, privacy_key='another-phrase')}, 'decryption_failed'),
+    ({'user': SIGNED}, 'unknown_user'),
+    ({'user': dataclasses.replace(SIGNED, name=b'eve')}, 'wrong_security_level'),
+    ({'engine_id': FOREIGN}, 'wrong_engine'),
+    ({'user': None, 'community': b'public'}, 'unknown_user'),
+    ({'hosts': (OTHER,)}, 'unknown_sender')])
+def test_a_source_that_was_changed_is_checked_anew_from_the_next_datagram_on(inbox, change, reason):
+    source = of(SEALED, engine_id=SENDER)
+    inbox.senders.replace(source)
+    inbox.take(trap(SEALED), trap(SEALED, number=2))
+    inbox.senders.replace(dataclasses.replace(source, **change))
+    inbox.take(trap(SEALED, number=3))
+    assert (len(inbox.kept()), inbox.refused()) == (2, {reason: 1})
+    inbox.senders.replace(source)
+    inbox.take(trap(SEALED, number=4))
+    assert len(inbox.kept()) == 3
+
+
+def test_a_source_that_was_added_behind_the_address_speaks_from_the_next_datagram_on(inbox):
+    first = of(SEALED, engine_id=SENDER)
+    inbox.senders.replace(first)
+    inbox.take(trap(SEALED))
+    inbox.senders.replace(first, of(SEALED, 'second', SENDER))
+    inbox.take(trap(SEALED, number=2))
+    assert storages(inbox) == [('array',), ('array', 'second')]
+
+
+def test_arrays_behind_one_address_take_turns_with_one_user_name_and_different_keys(inbox):
+    second = dataclasses.replace(SEALED, auth_key='another-phrase', privacy_key='one-more-phrase')
+    inbox.senders.replace(of(SEALED, engine_id=SENDER), of(second, 'second', FOREIGN))
+    for number in range(3):
+        inbox.take(trap(SEALED, number), trap(second, number, engine_id=FOREIGN))
+    inbox.take(trap(SEALED, 3, engine_id=FOREIGN), trap(second, 3))
+    assert (storages(inbox), inbox.refused()) == ([('array',), ('second',)] * 3, {'wrong_digest': 2})
+
+
+def test_one_user_and_engine_at_two_addresses_are_two_senders(inbox):
+    second = dataclasses.replace(SEALED, auth_key='another-phrase')
+    inbox.senders.replace(of(SEALED, engine_id=SENDER), of(second, 'second', SENDER, (OTHER,)))
+    for number in range(3):
+        inbox.take(trap(SEALED, number))
+        inbox.take(trap(second, number), host=OTHER)
+    inbox.take(trap(SEALED, 3), host=OTHER)
+    assert (storages(inbox), inbox.refused()) == ([('array',), ('second',)] * 3, {'wrong_digest': 1})
+
+
+@pytest.mark.parametrize('header', [{'boots': 4, 'time': 9000}, {'boots': 5, 'time': 849}])
+def test_a_sender_that_is_known_is_still_held_to_its_clock(inbox, header):
+    inbox.senders.replace(of(SEALED, engine_id=SENDER))
+    inbox.take(*(trap(SEALED, number, boots=5, time=1000) for number in range(3)))
+    inbox.take(trap(SEALED, 3, **header))
+    assert (len(inbox.kept()), inbox.refused()) == (3, {'not_in_time_window': 1})
+
+
+def test_a_pin_that_was_forgotten_lets_another_engine_in_and_the_former_out(inbox):
+    inbox.senders.replace(of(SEALED))
+    inbox.take(trap(SEALED), trap(SEALED, 2), trap(SEALED, 3))
+    inbox.receiver.forget_pins()
+    inbox.take(trap(SEALED, 4, engine_id=FOREIGN), trap(SEALED, 5))
+    assert (len(inbox.kept()), inbox.pinned, inbox.refused()) == (
+        4, [('array', SENDER), ('array', FOREIGN)], {'wrong_engine': 1})
+
+
+@pytest.mark.parametrize('user', [user for user in USERS if user.level != NO_AUTH_NO_PRIV], ids=named)
+def test_of_messages_that_differ_only_in_their_number_each_is_kept_and_its_copy_is_not(inbox, user):
+    inbox.senders.replace(of(user, engine_id=SENDER))
+    datagrams = [trap(user, message_id=number) for number in range(5)]
+    inbox.take(*datagrams, *datagrams)
+    assert (len(inbox.kept()), inbox.refused()) == (5, {'replayed': 5})
+
+
 # --- engine ids ---
 
 def test_the_first_engine_that_authenticates_is_pinned_and_others_are_refused(inbox):

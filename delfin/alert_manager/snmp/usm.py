@@ -221,7 +221,7 @@ class Keys:
         self.engine_id = engine_id
         self.mac_bytes = mac_bytes
         # What a message of theirs says of itself, and what stood in place of its MAC when that was computed.
-        self.claim = ber.Claim(engine_id, user.name, user.level != NO_AUTH_NO_PRIV, user.level == AUTH_PRIV)
+        self.claim = ber.Claim(engine_id, user.name, user.level)
         self.no_mac = bytes(mac_bytes)
         self._mac = mac
         self._ciphers = ciphers
@@ -280,9 +280,7 @@ def localise(user: User, engine_id: bytes) -> Keys:
 
 def level_of(message: ber.V3Message) -> str:
     """The security level that a message claims."""
-    if message.encrypted:
-        return AUTH_PRIV
-    return AUTH_NO_PRIV if message.authenticated else NO_AUTH_NO_PRIV
+    return message.claim.level
 
 
 def verify(datagram: bytes, message: ber.V3Message, keys: Keys) -> bool:
@@ -322,6 +320,9 @@ class TimeWindow(NamedTuple):
     at: float
 
 
+_NEVER = TimeWindow(-1, -1, 0.0)
+
+
 def of_sender(known: TimeWindow | None, message: ber.V3Message, now: float) -> TimeWindow:
     """What is known after a *verified* message of an engine that is authoritative itself (traps): RFC 3414 3.2 7b.
 
@@ -330,9 +331,10 @@ def of_sender(known: TimeWindow | None, message: ber.V3Message, now: float) -> T
     message that is too old. An engine's first message (`known` is None) is believed.
     """
     boots, time = message.boots, message.time
-    if known is None or (boots, time) > known[:2]:
-        known = TimeWindow(boots, time, now)
+    known = known or _NEVER
     newest_boots, newest_time, at = known
+    if boots > newest_boots or boots == newest_boots and time > newest_time:
+        newest_boots, newest_time, at = known = TimeWindow(boots, time, now)
     if newest_boots == LAST_BOOTS or boots < newest_boots:
         raise NotInTimeWindow('the sender has started since')
     if time < newest_time - WINDOW_SECONDS + max(0.0, now - at):
