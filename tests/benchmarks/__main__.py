@@ -19,6 +19,8 @@ on the same data and connection pool, and gives medians and their ratio:
 8. *A scrape* of 200,000 series of metrics against `prometheus_client` (`scrape`).
 9. *The history of metrics*: room and time of a point, reading, what a killed process loses (`history`; the engines
    that it was chosen from: `python -m tests.benchmarks.candidates`).
+10. *Points* of metrics as drivers return them, checked, against a bare loop (`points`); the metrics of a *fleet* of
+   1,000 arrays, some of which hang (`fleet`).
 
 `--write` puts the figures into `docs/benchmarks.md`. The engines are private ones (`tests.engines`) and have the
 settings of the tests; the figures are of reading, which these settings do not change. Nothing here is a test: no test
@@ -33,11 +35,25 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks import arrays, history, lists, memory, readers, report, scrape, single, sync, traps
+from tests.benchmarks import (
+    arrays,
+    fleet,
+    history,
+    lists,
+    memory,
+    points,
+    readers,
+    report,
+    scrape,
+    single,
+    sync,
+    traps,
+)
 from tests.benchmarks.databases import ENGINES, filled
 from tests.benchmarks.measure import Comparison, Figure
 
-PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps', 'scrape', 'history')
+PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps', 'scrape', 'history',
+         'points', 'fleet')
 
 
 def main() -> None:
@@ -84,7 +100,7 @@ def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str], rounds:
             figures += growth
     if 'sqlite' in engines:
         for part, figures_of in (('memory', memory.measure), ('arrays', arrays.measure), ('readers', readers.measure),
-                                 ('history', history.measure)):
+                                 ('history', history.measure), ('fleet', fleet.measure)):
             if part in parts:
                 _say(part)
                 figures += figures_of(folder)
@@ -92,6 +108,9 @@ def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str], rounds:
         compared, of_alerts = traps.measure(folder, engines, seconds, _say)
         comparisons += compared
         figures += of_alerts
+    if 'points' in parts:
+        _say('points')
+        comparisons += points.measure()
     if 'scrape' in parts:
         _say('scrape')
         compared, of_scrapes = scrape.measure()
