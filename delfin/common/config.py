@@ -38,7 +38,17 @@ DEFAULT_OPTS = [
 # A web page's origin in the form in which browsers send it.
 _ORIGIN = cfg.types.String(regex=r'^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$')
 
-API_OPTS = [
+# What every TLS server has besides its certificate.
+_TLS_SERVER_OPTS = [
+    cfg.StrOpt('tls_key_file',
+               help='PEM file with the private key of the certificate: RSA of at least 2048 bits, P-256, P-384 or '
+                    'Ed25519. Others must not be able to read it.'),
+    cfg.StrOpt('tls_key_password', secret=True, help='Password of the private key, if it is encrypted.'),
+    cfg.StrOpt('tls_client_ca_file',
+               help='PEM file with CAs. Every client must show a certificate that one of them has signed.'),
+]
+
+API_OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt('host', default='127.0.0.1',
                        help='Address the REST API listens on. A host name is resolved once, at the start, and its '
                             'first IPv4 address is taken. Every address but a loopback address is refused unless '
@@ -52,12 +62,7 @@ API_OPTS = [
                help='PEM file with the certificate of the REST API, followed by those of intermediate CAs. With '
                     'tls_key_file it switches TLS (1.2 or newer) on. Only delfin-api speaks TLS. At SIGHUP it reads '
                     'certificate, key and CAs again and replaces its workers one by one.'),
-    cfg.StrOpt('tls_key_file',
-               help='PEM file with the private key of the certificate: RSA of at least 2048 bits, P-256, P-384 or '
-                    'Ed25519. Others must not be able to read it.'),
-    cfg.StrOpt('tls_key_password', secret=True, help='Password of the private key, if it is encrypted.'),
-    cfg.StrOpt('tls_client_ca_file',
-               help='PEM file with CAs. Every client must show a certificate that one of them has signed.'),
+    *_TLS_SERVER_OPTS,
     cfg.ListOpt('trusted_proxy', item_type=cfg.types.IPAddress(), default=[],
                 help='Addresses of the reverse proxies whose X-Forwarded-For tells the address of the client, which '
                      'the log then shows. No other forwarding header has any effect, and none from elsewhere.'),
@@ -243,7 +248,7 @@ WEBHOOK_OPTS = [
     cfg.FloatOpt('timeout_seconds', default=10, min=0.1, max=50, help='How long to wait for an answer.'),
 ]
 
-PROMETHEUS_OPTS = [
+PROMETHEUS_OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt('host', default='127.0.0.1',
                        help='Address at which each task service shows metrics, with the exporter prometheus. A host '
                             'name is resolved once, at the start, and its first IPv4 address is taken. Every address '
@@ -256,12 +261,7 @@ PROMETHEUS_OPTS = [
     cfg.StrOpt('tls_cert_file',
                help='PEM file with the certificate of this server, followed by those of intermediate CAs. With '
                     'tls_key_file it switches TLS (1.2 or newer) on. Changed files are found by themselves.'),
-    cfg.StrOpt('tls_key_file',
-               help='PEM file with the private key of the certificate: RSA of at least 2048 bits, P-256, P-384 or '
-                    'Ed25519. Others must not be able to read it.'),
-    cfg.StrOpt('tls_key_password', secret=True, help='Password of the private key, if it is encrypted.'),
-    cfg.StrOpt('tls_client_ca_file',
-               help='PEM file with CAs. Every client must show a certificate that one of them has signed.'),
+    *_TLS_SERVER_OPTS,
     cfg.StrOpt('names', default='delfin', choices=[
         ('delfin', 'names in base units: delfin_volume_read_response_time_seconds'),
         ('soda', 'those of SODA Delfin: volume_readResponseTime in ms, as the label unit says')],
