@@ -22,9 +22,9 @@ on the same data and connection pool, and gives medians and their ratio:
 10. *Points* of metrics as drivers return them, checked, against a bare loop (`points`); the metrics of a *fleet* of
    1,000 arrays, some of which hang (`fleet`).
 
-`--write` puts the figures into `docs/benchmarks.md`. The engines are private ones (`tests.engines`) and have the
-settings of the tests; the figures are of reading, which these settings do not change. Nothing here is a test: no test
-asserts a time.
+`--write` puts the figures into `docs/benchmarks.md`, each section's when all its parts were measured. The engines are
+private ones (`tests.engines`) and have the settings of the tests; the figures are of reading, which these settings do
+not change. Nothing here is a test: no test asserts a time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.benchmarks import (
@@ -52,8 +52,12 @@ from tests.benchmarks import (
 from tests.benchmarks.databases import ENGINES, filled
 from tests.benchmarks.measure import Comparison, Figure
 
-PARTS = ('lists', 'single', 'sync', 'memory', 'arrays', 'readers', 'traps', 'scrape', 'history',
-         'points', 'fleet')
+# Sections of the document and the parts whose figures they have.
+SECTIONS = {'requests': ('lists', 'single'), 'syncs': ('sync', 'memory', 'arrays', 'readers'), 'traps': ('traps',),
+            'scrapes': ('scrape',), 'history': ('history',), 'collection': ('points', 'fleet')}
+PARTS = tuple(part for parts in SECTIONS.values() for part in parts)
+
+_Found = tuple[list[Comparison], list[Figure]]
 
 
 def main() -> None:
@@ -68,55 +72,54 @@ def main() -> None:
     arguments = parser.parse_args()
     engines = _chosen(parser, 'engine', arguments.engines, ENGINES)
     parts = _chosen(parser, 'part', arguments.only, PARTS)
-    if arguments.write and len(parts) < len(PARTS):
-        parser.error('--write takes the figures of all parts')
+    if arguments.write and any(0 < len(set(wanted) & set(parts)) < len(wanted) for wanted in SECTIONS.values()):
+        parser.error('--write takes the figures of whole sections: ' + ', '.join(
+            f'{section} ({", ".join(wanted)})' for section, wanted in SECTIONS.items()))
     if arguments.write and arguments.seconds < traps.SECONDS:
         parser.error(f'--write takes figures of {traps.SECONDS:g} seconds')
+    found: dict[str, _Found] = {}
     with tempfile.TemporaryDirectory(prefix='delfin-benchmarks-') as folder:
-        comparisons, figures = _measure(Path(folder), engines, parts, arguments.rounds, arguments.seconds)
-    print(report.text(comparisons, figures))
+        for part, comparisons, figures in _measure(Path(folder), engines, parts, arguments.rounds, arguments.seconds):
+            section = next(section for section, wanted in SECTIONS.items() if part in wanted)
+            of_section = found.setdefault(section, ([], []))
+            of_section[0].extend(comparisons)
+            of_section[1].extend(figures)
+    print(report.text([one for comparisons, _ in found.values() for one in comparisons],
+                      [one for _, figures in found.values() for one in figures]))
     if arguments.write:
-        report.write(comparisons, figures)
-        _say(f'written to {report.DOCUMENT}')
+        for section, (comparisons, figures) in found.items():
+            report.write(section, comparisons, figures)
+        _say(f'written to {report.DOCUMENT}: {", ".join(found)}')
 
 
 def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str], rounds: int,
-             seconds: float) -> tuple[list[Comparison], list[Figure]]:
-    comparisons: list[Comparison] = []
-    figures: list[Figure] = []
+             seconds: float) -> Iterator[tuple[str, Sequence[Comparison], Sequence[Figure]]]:
     if 'lists' in parts:
         with lists.service_parts(folder) as service_parts:
             for engine in engines:
                 _say(f'{engine}: lists')
                 with filled(engine, folder) as stored:
-                    comparisons += lists.measure(service_parts, stored, rounds)
+                    yield 'lists', lists.measure(service_parts, stored, rounds), ()
     if 'single' in parts and 'sqlite' in engines:
         _say('one object over HTTP')
-        comparisons += single.measure(folder, rounds)
+        yield 'single', single.measure(folder, rounds), ()
     if 'sync' in parts:
         for engine in (engine for engine in sync.ENGINES if engine in engines):
-            compared, growth = sync.measure(engine, folder, _say)
-            comparisons += compared
-            figures += growth
+            yield 'sync', *sync.measure(engine, folder, _say)
     if 'sqlite' in engines:
         for part, figures_of in (('memory', memory.measure), ('arrays', arrays.measure), ('readers', readers.measure),
                                  ('history', history.measure), ('fleet', fleet.measure)):
             if part in parts:
                 _say(part)
-                figures += figures_of(folder)
+                yield part, (), figures_of(folder)
     if 'traps' in parts:
-        compared, of_alerts = traps.measure(folder, engines, seconds, _say)
-        comparisons += compared
-        figures += of_alerts
+        yield 'traps', *traps.measure(folder, engines, seconds, _say)
     if 'points' in parts:
         _say('points')
-        comparisons += points.measure()
+        yield 'points', points.measure(), ()
     if 'scrape' in parts:
         _say('scrape')
-        compared, of_scrapes = scrape.measure()
-        comparisons += compared
-        figures += of_scrapes
-    return comparisons, figures
+        yield 'scrape', *scrape.measure()
 
 
 def _chosen(parser: argparse.ArgumentParser, what: str, given: str, known: Sequence[str]) -> list[str]:

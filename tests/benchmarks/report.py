@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures as a table, and as the marked section of docs/benchmarks.md."""
+"""The figures as a table, and as the marked sections of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.engines.base import EngineError
 
 DOCUMENT = Path(__file__).resolve().parents[2] / 'docs' / 'benchmarks.md'
 
-_BEGIN = '<!-- written by python -m tests.benchmarks --write: begin -->'
+_BEGIN = '<!-- {}, written by python -m tests.benchmarks --write: begin -->'
 _END = '<!-- end -->'
 _LIBRARIES = ('SQLAlchemy', 'psycopg', 'PyMySQL', 'orjson', 'WebOb', 'Routes', 'waitress', 'prometheus_client')
 _HEAD = ('what', 'engine', 'against', 'floor ms', 'Delfin ms', 'ratio', 'rounds', 'target', '')
@@ -39,29 +39,33 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
                      for row in rows)
 
 
-def write(comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> None:
-    """Replace the marked section of the document."""
+def write(section: str, comparisons: Sequence[Comparison], figures: Sequence[Figure]) -> None:
+    """Replace a marked section of the document."""
     text = DOCUMENT.read_text(encoding='utf-8')
-    before, begin, rest = text.partition(_BEGIN)
+    mark = _BEGIN.format(section)
+    before, begin, rest = text.partition(mark)
     _, end, after = rest.partition(_END)
     if not begin or not end:
-        raise SystemExit(f'{DOCUMENT} has no lines "{_BEGIN}" and "{_END}"')
-    section = '\n'.join(['', *_facts(), '', *_markdown(_HEAD, map(_cells, comparisons)), '',
-                         *_figures(figures), *_distances(comparisons)])
-    DOCUMENT.write_text(f'{before}{begin}{section}{end}{after}', encoding='utf-8')
+        raise SystemExit(f'{DOCUMENT} has no lines "{mark}" and "{_END}"')
+    written = '\n'.join(['', *_facts(), '', *_markdown(_HEAD, map(_cells, comparisons)),
+                         *_markdown(_FIGURE_HEAD, map(_figure_cells, figures)), *_distances(comparisons)])
+    DOCUMENT.write_text(f'{before}{begin}{written}{end}{after}', encoding='utf-8')
 
 
 def _cells(comparison: Comparison) -> tuple[str, ...]:
-    return (comparison.what, comparison.engine, comparison.against, f'{comparison.floor:.2f}',
-            f'{comparison.delfin:.2f}', f'{comparison.ratio:.2f}', _range(comparison.ratios),
-            f'≤ {comparison.target:g}', comparison.verdict)
+    return (comparison.what, comparison.engine, comparison.against, _ms(comparison.floor), _ms(comparison.delfin),
+            f'{comparison.ratio:.2f}', _range(comparison.ratios), f'≤ {comparison.target:.3g}', comparison.verdict)
+
+
+def _ms(value: float) -> str:
+    return f'{value:.2f}' if value >= 0.1 else f'{value:.4f}'
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f'| {" | ".join(head)} |'
-    yield f'|{"---|" * len(head)}'
-    for row in rows:
-        yield f'| {" | ".join(row)} |'
+    """A table and an empty line; nothing without rows."""
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    if lines:
+        yield from (f'| {" | ".join(head)} |', f'|{"---|" * len(head)}', *lines, '')
 
 
 def _figure_cells(figure: Figure) -> tuple[str, ...]:
@@ -71,12 +75,6 @@ def _figure_cells(figure: Figure) -> tuple[str, ...]:
 
 def _range(values: Sequence[float]) -> str:
     return f'{min(values):,.3g} to {max(values):,.3g}' if values else ''
-
-
-def _figures(figures: Sequence[Figure]) -> Iterator[str]:
-    if figures:
-        yield from _markdown(_FIGURE_HEAD, map(_figure_cells, figures))
-        yield ''
 
 
 def _distances(comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -89,7 +87,6 @@ def _distances(comparisons: Sequence[Comparison]) -> Iterator[str]:
         yield from _markdown(('engine', *names, 'above the floor'), (
             (comparison.engine, *(_part(comparison, name) for name in names),
              f'{comparison.delfin - comparison.floor:.2f}') for comparison in split))
-        yield ''
 
 
 def _part(comparison: Comparison, name: str) -> str:

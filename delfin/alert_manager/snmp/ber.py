@@ -432,8 +432,10 @@ _MOST_SHAPES = 1000
 
 
 def _shape_of(data: bytes, at: int, end: int) -> _Shape:
-    """The remembered one, if the message has it, is found by what is usually before the message id and from there to
-    the engine id.
+    """Of a message whose header is at `at`: a remembered one if it fits, else made. `Malformed`.
+
+    It is looked up by what stands before the message id and from there to the engine id, if lengths are single bytes as
+    they nearly always are; else by whatever stands there.
     """
     id_at = at + 4
     start = data[at:id_at]

@@ -159,7 +159,7 @@ class _Aes:
 
     def decrypt(self, data: bytes, boots: int, time: int, salt: bytes) -> bytes:
         # All that this mode knows while it decrypts is the encrypted block before. So one context goes on from message
-        # to message, the vector of each being the block before its first: six times faster than one made anew for each.
+        # to message, the vector of each being the block before its first: five times faster than a new one for each.
         size = len(data)
         padding = bytes(-size % _AES_BLOCK_BYTES)       # the next one begins with a block
         clear = self._stream.update(b''.join((_CLOCK(boots, time), salt, data, padding)))
@@ -218,7 +218,6 @@ class Keys:
     def __init__(self, user: User, engine_id: bytes, mac: HMAC | None, mac_bytes: int,
                  ciphers: list[_Cipher], padded: bool) -> None:
         self.user = user
-        self.engine_id = engine_id
         self.mac_bytes = mac_bytes
         # What a message of theirs says of itself, and what stood in place of its MAC when that was computed.
         self.claim = ber.Claim(engine_id, user.name, user.level)
