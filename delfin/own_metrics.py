@@ -44,6 +44,8 @@ class OwnMetrics:
         self._refused = Counter('delfin_remote_write_refused_points_total',
                                 'Points of metrics that the receiver of remote write will not take.',
                                 registry=self.registry)
+        self._missing = Counter('delfin_history_missing_points_total',
+                                'Points of metrics that are not in the history of this node.', registry=self.registry)
         self._abandoned = Counter('delfin_driver_calls_abandoned_total',
                                   'Calls of drivers that did not return by their deadline.', registry=self.registry)
 
@@ -60,6 +62,10 @@ class OwnMetrics:
     def points_refused(self, number: int) -> None:
         """The receiver of remote write will never take so many points."""
         self._refused.inc(number)
+
+    def points_missing(self, number: int) -> None:
+        """So many points could not be kept in the history."""
+        self._missing.inc(number)
 
     def driver_call_abandoned(self) -> None:
         """A driver did not return."""

@@ -33,6 +33,7 @@ from delfin.exporter.base_exporter import MetricsListenerBase
 from delfin.history import Query, Series, ordered, sheets
 from delfin.history.sheets import Batch, Collected, Sheets
 from delfin.metrics import Owner
+from delfin.own_metrics import PROCESS, OwnMetrics
 
 LOG = logging.getLogger(__name__)
 
@@ -56,7 +57,9 @@ class History(MetricsListenerBase):
     """Keeps points in `folder` for `keep_days`, in at most about `max_mb` MiB; for any thread."""
 
     def __init__(self, folder: Path, keep_days: float = 7, max_mb: int = 4096,
-                 clock: Callable[[], float] = time.time, buffer_points: int = _BUFFER_POINTS) -> None:
+                 clock: Callable[[], float] = time.time, buffer_points: int = _BUFFER_POINTS,
+                 own: OwnMetrics = PROCESS) -> None:
+        self._own = own
         self._folder, self._clock, self._buffer_points = folder, clock, buffer_points
         self._keep_ms, self._max_bytes = int(keep_days * _DAY_MS), max_mb << 20
         self._changed = threading.Condition()
@@ -342,6 +345,7 @@ class History(MetricsListenerBase):
             with self._changed:
                 self._lost[reason] += points
                 self._total_lost += points
+            self._own.points_missing(points)
             self._tell(reason)
 
     def _tell(self, reason: str) -> None:

@@ -2,8 +2,9 @@
 """The embedded history of metrics: room, time, memory, what a killed process loses.
 
 One array of 5,000 volumes with 16 metrics is collected every minute and 200 arrays of 50 volumes every 5 minutes, for
-some hours; `python -m tests.benchmarks.history --hours 168` measures the whole week that is kept by default (9 GB of
-disk, an hour). Everything is `History`'s own, buffer and thread included. `candidates.py` compares engines.
+some hours. Everything is `History`'s own, buffer and thread included. `python -m tests.benchmarks.history --week` reads
+from a whole week of the large array, which it writes past the buffer (6 GB of disk, 15 minutes). `candidates.py`
+compares engines.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from delfin.common.constants import metric_struct
 from delfin.history import Query
+from delfin.history.sheets import Batch, Sheets
 from delfin.history.store import History
 from delfin.metrics import METRICS, Owner
 from tests.benchmarks import candidates
@@ -141,6 +143,37 @@ def _measure(folder: Path, hours: float) -> list[Figure]:
     ]
 
 
+def week(folder: Path) -> list[Figure]:
+    """Reading one series of seven days, from the disk and from memory."""
+    minutes, stretch = 7 * 24 * 60, 6 * 60
+    metrics = [(metric.name, metric.unit) for metric in METRICS.values()]
+    names: dict[str, str | None] = {f'lun-{number}': f'data {number}' for number in range(candidates.VOLUMES)}
+    loads = [{native_id: dict(enumerate(row)) for native_id, row in zip(names, load, strict=True)}
+             for load in candidates.batches()]
+    for begin in range(0, minutes, stretch):
+        file = Sheets(folder / f'{BEGIN + begin * MINUTE}.sqlite')
+        for minute in range(begin, begin + stretch):
+            moment = BEGIN + minute * MINUTE
+            file.put(Batch(BIG, 'volume', metrics, names, {moment: loads[minute % len(loads)]}), [moment])
+        file.close()
+        descriptor = os.open(file.path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)      # out of the kernel's memory
+        os.close(descriptor)
+    files = [*folder.glob('*.sqlite')]
+    size, points = sum(file.stat().st_size for file in files), minutes * candidates.POINTS
+    end = BEGIN + minutes * MINUTE
+    history = History(folder, keep_days=8, max_mb=1_000_000, clock=lambda: end / 1000)
+    history.start()
+    wanted = Query(BIG, 'volume', ('iops',), ('lun-77',), BEGIN, end)
+    cold, warm = (_seconds(lambda: history.query(wanted)) for _ in range(2))
+    history.stop(_PATIENCE_SECONDS)
+    basis = f'{minutes:,} points among {points:,} in {len(files)} files'
+    return [Figure('room of a week', 'sqlite', size / points, 'bytes/point', 10, f'{size / 2**30:.1f} GiB'),
+            Figure('one series of a week, from the disk', 'sqlite', cold, 's', 10, basis),
+            Figure('one series of a week, from memory', 'sqlite', warm, 's', 1)]
+
+
 def _until_empty(folder: Path) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while any(folder.glob('*.sqlite')) and time.monotonic() < deadline:
@@ -194,9 +227,10 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog='python -m tests.benchmarks.history')
     parser.add_argument('--hours', type=float, default=HOURS)
+    parser.add_argument('--week', action='store_true', help='only read from a whole week')
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix='delfin-history-') as folder:
-        for figure in measure(Path(folder), arguments.hours):
+        for figure in week(Path(folder)) if arguments.week else measure(Path(folder), arguments.hours):
             print(f'{figure.what}: {figure.measured:,.3g} {figure.unit} (limit {figure.limit:g}); {figure.basis}')
 
 

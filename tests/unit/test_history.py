@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from delfin import exception
 from delfin.history import MOST_POINTS, Query, packed, sheets, store, unpacked
 from delfin.metrics import Owner
+from delfin.own_metrics import OwnMetrics
 from tests.checkouts import ROOT
 from tests.unit.history_support import DAY, HOUR, MINUTE, NOON, OWNER, Clock, ask, points, put, running, series
 
@@ -382,11 +383,13 @@ def test_collectors_never_wait_for_a_writer_that_hangs(tmp_path: Path, caplog: p
     released = threading.Event()
     write = store.History._write
     monkeypatch.setattr(store.History, '_write', lambda history, job: released.wait(10) and write(history, job))
-    with running(tmp_path, buffer_points=10) as history:
+    own = OwnMetrics()
+    with running(tmp_path, buffer_points=10, own=own) as history:
         for minute in range(30):
             history.collected(OWNER, 'volume', [series('v1', {NOON + minute * MINUTE: 1})], 60)
         lost = history.lost
         assert 19 <= lost <= 20         # ten wait, and one may be under way
+        assert own.registry.get_sample_value('delfin_history_missing_points_total') == lost
         released.set()
         assert history.wait_written(10)
         assert len(ask(history)[0].points) == 30 - lost
