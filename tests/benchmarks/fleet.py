@@ -29,6 +29,8 @@ from delfin.drivers.api import Door, Limits
 from delfin.exporter.base_exporter import PerformanceExporterBase
 from delfin.exporter.manager import METRICS as GROUP
 from delfin.exporter.manager import Selected
+from delfin.exporter.prometheus.exposition import Exposition
+from delfin.exporter.prometheus.names import NAMES
 from delfin.exporter.runner import Runner
 from delfin.metrics import METRICS
 from delfin.task_manager.telemetry.collector import Collector, Settings
@@ -113,7 +115,7 @@ def _measure(folder: str, seconds: float) -> list[Figure]:
         limits=Limits(60, _DEADLINE_SECONDS, 600))
     runner = Runner(conf, database, group=GROUP, selected=[Selected('taker', Taker, GROUP)])
     seen, settings = Seen(), Settings(True, SECONDS, 60)
-    collector = Collector(database, door, settings, _listeners(), on_queued=runner.wake)
+    collector = Collector(database, door, settings, [Exposition(NAMES['delfin']())], on_queued=runner.wake)
     telemetry = Telemetry(database, 'node-1', collector, settings, workers=128, poll_seconds=5,
                           holds=lambda storage_id: True, forget=lambda storage_id: None, observer=seen)
     runner.start()
@@ -130,14 +132,6 @@ def _measure(folder: str, seconds: float) -> list[Figure]:
                _figure(f'an array of {BIG_VOLUMES * len(METRICS):,} series every {BIG_SECONDS} s', 'big', BIG_SECONDS,
                        kinds, seen, f'{Taker.points:,} points delivered to the exporter')]
     return figures
-
-
-def _listeners() -> list[Any]:
-    try:
-        from delfin.exporter.prometheus.exposition import Exposition
-    except ImportError:
-        return []
-    return [Exposition()]
 
 
 def _figure(what: str, kind: str, interval: int, kinds: dict[str, tuple[str, Any]], seen: Seen, basis: str) -> Figure:

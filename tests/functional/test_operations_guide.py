@@ -83,8 +83,9 @@ class Machine:
         self._program(self.programs / 'systemctl', f'exec "{sys.executable}" "{root}/systemctl.py" "{root}" "$@"')
         for name in ('manage', 'all', 'api', 'task', 'alert'):
             config = f'--config-file "{root}/etc/delfin/delfin.conf" ' if name == 'manage' else ''
+            # As console scripts do, not from the working directory: services have folders of drivers there.
             self._program(root / 'opt/delfin/bin' / f'delfin-{name}',
-                          f'exec "{sys.executable}" -m delfin.cmd.{name} {config}"$@"')
+                          f'exec "{sys.executable}" -P -m delfin.cmd.{name} {config}"$@"')
 
     def _program(self, path: Path, body: str) -> None:
         path.write_text(f'#!/bin/sh\n{body}\n')
