@@ -218,8 +218,8 @@ COMPONENTS: dict[str, Schema] = {
             'resource_id': {'type': 'string', 'description': "the array's own id"}, 'resource_name': _MAYBE_TEXT,
             'metric': {'type': 'string'}, 'unit': _MAYBE_TEXT,
             'points': {'type': 'array', 'items': {
-                'type': 'array', 'prefixItems': [{'type': 'integer'}, {'type': 'number'}], 'minItems': 2,
-                'maxItems': 2}, 'description': 'epoch ms (with a step that of the beginning) and value'}})},
+                'type': 'array', 'items': {'type': 'number'}, 'minItems': 2, 'maxItems': 2},
+                'description': 'epoch ms (with a step that of the beginning) and value'}})},
         'step_seconds': {'type': ['integer', 'null']},
         'source': {'enum': ['history', 'prometheus'], 'description': 'what Delfin keeps itself, or prometheus_url'}}),
     'CapacityHistory': _object({
