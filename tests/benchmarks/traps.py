@@ -543,11 +543,14 @@ def _dropped(port: int) -> int:
 
 
 def _check_spool(house: _House) -> None:
-    """What waits for longer than we did is neither an alert nor lost."""
+    """What waits for longer than we do is neither an alert nor lost. Rows leave the spool after their alerts are seen.
+    """
+    def waiting() -> int:
+        count, = spool.execute('SELECT count(*) FROM traps').fetchone()
+        return int(count)
     with contextlib.closing(sqlite3.connect(house.site.root / 'state' / 'traps.sqlite')) as spool:
-        waiting, = spool.execute('SELECT count(*) FROM traps').fetchone()
-    if waiting:
-        raise RuntimeError(f'{waiting} traps still wait in the spool: see {house.site.log}')
+        if not wait_until(lambda: not waiting(), _QUIET_SECONDS):
+            raise RuntimeError(f'{waiting()} traps still wait in the spool: see {house.site.log}')
 
 
 # --- looking for alerts ---
