@@ -21,6 +21,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from delfin import service
 from delfin.common import config
 from delfin.common.constants import metric_struct
 from delfin.db import Database, ownership, storages
@@ -104,6 +105,7 @@ def measure(folder: Path, seconds: float = DURATION) -> list[Figure]:
 
 
 def _measure(folder: str, seconds: float) -> list[Figure]:
+    service.tune_interpreter()
     database = Database(f'sqlite:///{folder}/fleet.sqlite')
     Schema(database).upgrade()
     kinds = _register(database)

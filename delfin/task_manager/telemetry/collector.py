@@ -279,12 +279,12 @@ class _Run:
         for gap in lost:
             LOG.warning('metrics of %s of storage %s are lost for %.0f s (%s)', gap.resource_type, self._storage_id,
                         (gap.end - gap.begin) / 1000, gap.reason)
-        if portions:
-            self._on_queued()
         for resource_type, found in reader.found.items():
             self._outcome.points += found.points
             if found.series:
                 self._tell(owner, resource_type, found.series)
+        if portions:        # listeners first: they are quick, and share the interpreter with exporters
+            self._on_queued()
 
     def _tell(self, owner: Owner, resource_type: str, series: Sequence[metric_struct]) -> None:
         for listener in self._listeners:
