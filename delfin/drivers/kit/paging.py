@@ -13,7 +13,10 @@ Two ways cover what arrays do:
 
 from __future__ import annotations
 
+import contextvars
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from delfin import exception
@@ -29,20 +32,28 @@ def by_offset(fetch: Callable[[int, int], Sequence[Entry] | None], size: int,
     An array that ignores the paging is understood: a first page with more entries than were asked for is the whole
     list, and a page that begins as the first one did ends it; `key` is by what an entry is known again when some of its
     fields change. `BadResponse` if a later page is too long.
+
+    While the caller looks at a full page the next one, which will be asked for in any case, is on its way: `fetch` runs
+    in a thread of its own then, never twice at once.
     """
-    first: Any = None
-    offset = 0
-    while True:
-        page = fetch(offset, size) or ()
-        if offset and len(page) > size:
-            raise exception.BadResponse(message=f'The array sent {len(page)} entries in a page of {size}.')
-        if not page or (offset and key(page[0]) == first):
-            return
-        first = key(page[0]) if not offset else first
+    page = fetch(0, size) or ()
+    first = key(page[0]) if page else None
+    if len(page) != size:
         yield from page
-        if len(page) != size:
-            return
-        offset += size
+        return
+    with ThreadPoolExecutor(1, 'kit') as ahead:
+        for offset in itertools.count(size, size):
+            # The context holds what log lines show.
+            following = ahead.submit(contextvars.copy_context().run, fetch, offset, size)
+            yield from page
+            page = following.result() or ()
+            if len(page) > size:
+                raise exception.BadResponse(message=f'The array sent {len(page)} entries in a page of {size}.')
+            if page and key(page[0]) == first:
+                return
+            if len(page) != size:
+                yield from page
+                return
 
 
 def by_cursor(fetch: Callable[[Cursor | None], tuple[Sequence[Entry] | None, Cursor | None]]) -> Iterator[Entry]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 
 import pytest
 from hypothesis import given
@@ -69,3 +70,24 @@ def test_pages_are_fetched_when_they_are_wanted():
     entries = by_offset(lambda offset, size: asked.append(offset) or [offset], 1)
     next(entries)
     assert asked == [0]
+
+
+def test_the_next_page_comes_while_a_full_one_is_looked_at():
+    asked = threading.Event()
+
+    def fetch(offset, size):
+        if offset:
+            asked.set()
+        return list(range(offset, offset + size))
+    entries = by_offset(fetch, 2)
+    assert next(entries) == 0
+    assert asked.wait(10)
+    entries.close()
+
+
+def test_a_list_that_nobody_reads_to_its_end_leaves_no_thread():
+    before = threading.active_count()
+    entries = by_offset(lambda offset, size: list(range(offset, offset + size)), 2)
+    assert next(entries) == 0
+    entries.close()
+    assert threading.active_count() == before
