@@ -201,8 +201,8 @@ class Door:
             arrays = list(self._arrays.values())
         return {array.storage_id: array.abandoned for array in arrays if array.abandoned}
 
-    def stop(self) -> None:
-        """Refuse new calls and let those who wait for running ones go with `ServiceUnavailable`."""
+    def refuse(self) -> None:
+        """Take no new calls, and let those who wait for running ones go with `ServiceUnavailable`."""
         with self._lock:
             self._stopped = True
             arrays, under_way = list(self._arrays.values()), list(self._under_way)
@@ -212,6 +212,17 @@ class Door:
             with array.changed:
                 array.stopped = True
                 array.changed.notify_all()
+
+    def stop(self, logout_seconds: float = 0.0) -> None:
+        """Refuse all calls, log out of the arrays whose driver is idle, for at most so long, and end what can be ended.
+
+        Arrays have few sessions; those that nobody ends stay for as long as half an hour.
+        """
+        self.refuse()
+        with self._lock:
+            arrays = list(self._arrays.values())
+        if logout_seconds > 0:
+            self._sessions.log_out_of(arrays, logout_seconds)
         self._sessions.stop()
 
     # --- the life of a call ---

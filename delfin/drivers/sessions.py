@@ -5,9 +5,12 @@ when that fails or the access information changes, logged out when nobody uses t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +27,7 @@ LOG = logging.getLogger(__name__)
 
 _REFUSED = (exception.InvalidUsernameOrPassword, exception.InvalidCredential)
 LOGOUTS_AT_MOST = 2     # instances of one array that log out beside the calls; more are left to the array's own limits
+_LOGOUTS_AT_ONCE = 32   # of all arrays, when the service ends
 
 
 @dataclass
@@ -137,6 +141,34 @@ class Sessions:
                 return
             array.leaving += 1
         start_thread(f'driver-log-out-{array.storage_id[:8]}', self._log_out, array, instance)
+
+    def log_out_of(self, arrays: Iterable[Array], timeout_seconds: float) -> None:
+        """Let all instances log out that nobody uses and that are well, many at once; returns within the time-out."""
+        idle: deque[tuple[Array, Instance]] = deque()
+        for array in arrays:
+            with array.changed:
+                well = array.quarantined_until is None and not array.broken
+                instance = array.drop()
+                if instance is not None and instance.alive and well:
+                    array.leaving += 1
+                    idle.append((array, instance))
+        ended = threading.Semaphore(0)
+
+        def work() -> None:
+            with contextlib.suppress(IndexError):       # nothing is left
+                while True:
+                    self._log_out(*idle.popleft())
+            ended.release()
+
+        deadline = time.monotonic() + timeout_seconds
+        threads = min(_LOGOUTS_AT_ONCE, len(idle))
+        for number in range(threads):
+            start_thread(f'driver-log-out-{number}', work)
+        for _ in range(threads):
+            if not ended.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                LOG.warning('not all arrays were logged out of within %g s; their sessions end by themselves',
+                            timeout_seconds)
+                return
 
     def _log_out(self, array: Array, instance: Instance) -> None:
         context = context_for(None, array.storage_id)

@@ -38,6 +38,7 @@ LOG = logging.getLogger(__name__)
 
 _PURGE_ROWS = 2000
 _RETRY_SECONDS = 5.0        # pause after the database was away, or an array could not be called for reasons of ours
+_LOGOUT_SECONDS = 3.0       # of all arrays at once, when the service ends
 _BUG_SECONDS = 60.0         # pause before a run is tried again that met a bug of ours
 
 
@@ -84,7 +85,7 @@ class Worker:
         deadline = time.monotonic() + timeout_seconds
         self._stopping.set()
         self._bell.set()
-        self._door.stop()
+        self._door.refuse()
         if self._looker.is_alive():
             self._looker.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
@@ -93,6 +94,7 @@ class Worker:
         if late:
             LOG.warning('%d pieces of work did not stop in time and are left to the next owner of their arrays',
                         len(late))
+        self._door.stop(min(_LOGOUT_SECONDS, max(0.0, deadline - time.monotonic())))
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._alert_pool.shutdown(wait=False, cancel_futures=True)
 

@@ -54,6 +54,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                     'two': client.register(**body(two, fingerprint=two.certificate.fingerprint))}
         yield House(process, {'one': one, 'two': two}, storages)
         assert process.stop() == 0
+        assert not (one.sessions.open or two.sessions.open), 'logged out'
     shown = [*client.bodies, site.log.read_bytes(), process.output.encode()]
     assert not any(one.password.encode() in text or b'Another-' in text for text in shown)
 

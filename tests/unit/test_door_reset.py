@@ -13,7 +13,7 @@ import requests
 
 from delfin import exception
 from delfin.drivers.errors import session_lost
-from tests.unit.door_drivers import SECRET, NoReset, ResetFails, ResetHangs, Session
+from tests.unit.door_drivers import SECRET, NoReset, ResetFails, ResetHangs, Session, StuckAtTheEnd, Told
 from tests.unit.door_house import HANG_SECONDS, houses
 from tests.unit.support import until
 
@@ -158,3 +158,28 @@ def test_forgetting_does_not_log_in_again(house):
     lose_session(made)
     made.door.forget('storage-1')
     assert made.told()[2:] == ['left 1']
+
+
+# --- the service ends ---
+
+def test_all_arrays_are_logged_out_of_when_the_service_ends(house):
+    made = house(Told)
+    for name in ('storage-1', 'storage-2', 'storage-3'):
+        made.call(storage_id=name)
+    made.door.stop(logout_seconds=30)
+    assert sorted(made.told('left')) == ['left 1', 'left 2', 'left 3']
+
+
+def test_an_array_that_does_not_answer_does_not_keep_the_service_from_ending(house):
+    made = house(StuckAtTheEnd)
+    made.call()
+    made.door.stop(logout_seconds=HANG_SECONDS)
+    with pytest.raises(exception.ServiceUnavailable):
+        made.call()
+
+
+def test_a_session_that_is_lost_needs_no_logout(house):
+    made = house(Session)
+    lose_session(made)
+    made.door.stop(logout_seconds=30)
+    assert made.told('left') == []
