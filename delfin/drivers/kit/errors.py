@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an array may say no with, as far as a `RestSession` acts on it. Tables of error codes name these classes, or any
-of `delfin.exception`.
+"""What an array may say no with, as far as a session of the kit acts on it. Tables of error codes name these classes,
+or any of `delfin.exception`.
 
 They come out of the driver as the public class that they derive from.
 """
@@ -36,3 +36,13 @@ class NotThere(exception.StorageBackendException):
 
 class ConnectionBroke(exception.BadResponse):
     """The connection ended in the middle of an answer, or of waiting for one: reads are repeated."""
+
+
+class ShellBroke(exception.SSHException):
+    """The SSH connection ended in the middle of a command: commands that only read are run again, once."""
+
+
+class UnknownCommand(exception.StorageBackendException):
+    """The array's CLI has no such command, or not that option of it. Drivers catch it where an older or another model
+    is asked in another way.
+    """

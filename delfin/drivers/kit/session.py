@@ -35,7 +35,7 @@ from requests.structures import CaseInsensitiveDict
 
 from delfin import cryptor, exception
 from delfin.common.text import printable
-from delfin.drivers.driver import StorageDriver
+from delfin.drivers.kit.driver import SessionDriver
 from delfin.drivers.kit.errors import ArrayBusy, ConnectionBroke, NotThere, SessionExpired
 from delfin.drivers.kit.limits import Gate, Limits
 from delfin.drivers.kit.mapping import field_of
@@ -311,25 +311,12 @@ class _Headers(MutableMapping[str, str]):
         return len(self._session.headers)
 
 
-class RestDriver(StorageDriver):
+class RestDriver(SessionDriver):
     """A driver whose array is reached by one `RestSession` (`self.session`), which `SESSION` names."""
 
     PROTOCOLS = ('rest',)
     SESSION: ClassVar[type[RestSession]]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.session = self.SESSION(**kwargs)       # no request before it is needed
-
-    def reset_connection(self, context: Any, **kwargs: Any) -> None:
-        """Log out; the next call logs in, with the new access information if there is any."""
-        session = self.SESSION(**kwargs) if kwargs.get('rest') else None
-        self.session.close()
-        self.session = session or self.session
-
-    def delete_storage(self, context: Any) -> None:
-        """Log out."""
-        self.session.close()
+    session: RestSession
 
 
 def _seconds(value: str | None) -> float | None:
