@@ -38,8 +38,14 @@ class StoragePoolStatus:
 class VolumeStatus:
     AVAILABLE = 'available'
     ERROR = 'error'
+    # What most arrays tell instead.
+    NORMAL = 'normal'
+    OFFLINE = 'offline'
+    ABNORMAL = 'abnormal'
+    DEGRADED = 'degraded'
+    UNKNOWN = 'unknown'
 
-    ALL = (AVAILABLE, ERROR)
+    ALL = (AVAILABLE, ERROR, NORMAL, OFFLINE, ABNORMAL, DEGRADED, UNKNOWN)
 
 
 class StorageType:
