@@ -17,14 +17,14 @@ is made, that is, when the driver is imported: a column, metric or unit that doe
 """
 
 from delfin.drivers.kit.cli import CliDriver, CliSession
-from delfin.drivers.kit.errors import ArrayBusy, NotThere, SessionExpired, UnknownCommand
-from delfin.drivers.kit.limits import Limits
-from delfin.drivers.kit.mapping import Table, constant
+from delfin.drivers.kit.errors import ArrayBusy, NotThere, Refused, SessionExpired, UnknownCommand
+from delfin.drivers.kit.limits import Limits, in_parallel
+from delfin.drivers.kit.mapping import OTHERS, Table, combined, constant, first_of, product
 from delfin.drivers.kit.metrics import MetricTable, Points, capabilities
 from delfin.drivers.kit.paging import by_cursor, by_offset
 from delfin.drivers.kit.session import RestDriver, RestSession
 from delfin.drivers.kit.traps import TrapTable
 
-__all__ = ['ArrayBusy', 'CliDriver', 'CliSession', 'Limits', 'MetricTable', 'NotThere', 'Points', 'RestDriver',
-           'RestSession', 'SessionExpired', 'Table', 'TrapTable', 'UnknownCommand', 'by_cursor', 'by_offset',
-           'capabilities', 'constant']
+__all__ = ['OTHERS', 'ArrayBusy', 'CliDriver', 'CliSession', 'Limits', 'MetricTable', 'NotThere', 'Points', 'Refused',
+           'RestDriver', 'RestSession', 'SessionExpired', 'Table', 'TrapTable', 'UnknownCommand', 'by_cursor',
+           'by_offset', 'capabilities', 'combined', 'constant', 'first_of', 'in_parallel', 'product']
