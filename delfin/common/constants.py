@@ -38,14 +38,9 @@ class StoragePoolStatus:
 class VolumeStatus:
     AVAILABLE = 'available'
     ERROR = 'error'
-    # What most arrays tell instead.
-    NORMAL = 'normal'
-    OFFLINE = 'offline'
-    ABNORMAL = 'abnormal'
-    DEGRADED = 'degraded'
-    UNKNOWN = 'unknown'
+    DEGRADED = 'degraded'       # it can be used, but not all of its copies or paths
 
-    ALL = (AVAILABLE, ERROR, NORMAL, OFFLINE, ABNORMAL, DEGRADED, UNKNOWN)
+    ALL = (AVAILABLE, ERROR, DEGRADED)
 
 
 class StorageType:

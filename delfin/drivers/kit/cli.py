@@ -22,16 +22,14 @@ import logging
 import re
 import shlex
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from delfin import exception
 from delfin.common.text import printable
 from delfin.drivers.kit.driver import SessionDriver
-from delfin.drivers.kit.errors import ArrayBusy, NotThere, ShellBroke, UnknownCommand
-from delfin.drivers.kit.limits import Gate, Limits
+from delfin.drivers.kit.errors import ArrayBusy, Meaning, NotThere, Refused, ShellBroke, UnknownCommand, meant
+from delfin.drivers.kit.limits import Gate, Limits, in_parallel
 from delfin.drivers.kit.shell import Output, Shell
 from delfin.drivers.utils.ssh_connection import SSHSettings
 
@@ -40,19 +38,18 @@ T = TypeVar('T')
 _WORDS = 200        # of the array's own explanation in an error
 _NOT_FOUND_STATUS = 127     # of a shell that does not find a command (POSIX 2.8.2)
 _NOT_FOUND = 'command not found'
-_AHEAD = 4          # commands of `read_each` that may have ended before they are asked for, for each channel
 
 
 class CliSession:
     """The command line of one array; the arguments are a driver's. For any number of threads.
 
     Say in a subclass how the array does it: `CODE` finds the code in an error text (its first group), `ERRORS` maps
-    codes to exceptions, `LIMITS` says how hard the array may be asked (`at_once`: channels), `SECONDS` how long a
-    command may take. A command that does not exist is an `UnknownCommand`.
+    codes to exceptions, or to an exception and what to do about it; `LIMITS` says how hard the array may be asked
+    (`at_once`: channels), `SECONDS` how long a command may take. A command that does not exist is an `UnknownCommand`.
     """
 
     CODE: ClassVar[re.Pattern[str] | None] = None
-    ERRORS: ClassVar[Mapping[str, type[exception.DelfinException]]] = {}
+    ERRORS: ClassVar[Mapping[str, Meaning]] = {}
     LIMITS: ClassVar[Limits] = Limits()
     SECONDS: ClassVar[float] = 120.0
 
@@ -82,7 +79,7 @@ class CliSession:
         """The output of a command that only reads: asked again when the array is busy or the connection breaks.
 
         Bytes that are not UTF-8 are shown as `\\xNN`. Raises what `ERRORS` says of the array's code, and what
-        `Shell.run` raises; `StorageBackendException` for other codes and exit statuses.
+        `Shell.run` raises; `Refused` for other codes and exit statuses.
         """
         return self._patiently(lambda: self._once(self.words(arguments, False)))
 
@@ -90,24 +87,13 @@ class CliSession:
         """As `read`, for a command that changes something: it is sent once."""
         return self._once(self.words(arguments, True))
 
-    def read_each(self, commands: Iterable[Sequence[str]]) -> Iterator[str | None]:
+    def read_each(self, commands: Iterable[Sequence[str]]) -> list[str | None]:
         """The outputs of many commands in their order, on as many channels as `LIMITS` allow at once; None where the
         array says that there is no such thing (any more).
 
         For what a command line tells of single objects only.
         """
-        waiting: deque[Future[str | None]] = deque()
-        with ThreadPoolExecutor(self.LIMITS.at_once, thread_name_prefix='cli') as pool:
-            try:
-                for arguments in commands:
-                    waiting.append(pool.submit(self._there, arguments))
-                    if len(waiting) >= self.LIMITS.at_once * _AHEAD:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        return in_parallel(self._there, commands, self.LIMITS.at_once)
 
     def read_file(self, path: str) -> bytes | None:
         """The content of a file of the array; None if it is not there (any more)."""
@@ -160,10 +146,10 @@ class CliSession:
             return stdout
         words = printable(_first_line(output.stderr) or _first_line(output.stdout)).strip()[:_WORDS]
         code = self._code(output)
-        kind = self.ERRORS.get(code or '', exception.StorageBackendException)
-        if output.status == _NOT_FOUND_STATUS or code is None and _NOT_FOUND in words:
-            kind = UnknownCommand
-        raise kind(message=f'{what} ended with status {output.status}: {words or "no error text"}')
+        missing = output.status == _NOT_FOUND_STATUS or code is None and _NOT_FOUND in words
+        kind, text = meant(UnknownCommand if missing else self.ERRORS.get(code or '', Refused),
+                           f'{what} ended with status {output.status}: {words or "no error text"}')
+        raise kind(message=text)
 
     def _code(self, output: Output) -> str | None:
         for stream in (output.stderr, output.stdout):

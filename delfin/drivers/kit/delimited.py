@@ -76,7 +76,7 @@ def detailed(text: str, delimiter: str) -> list[Pairs]:
     return [section for section in sections if section]
 
 
-def first_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def flat(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The pairs as a dict; of a key that comes several times, the first."""
     found: dict[str, str] = {}
     for key, value in pairs:

@@ -11,6 +11,17 @@ from typing import Any
 
 from delfin import exception
 
+Error = type[exception.DelfinException]
+Meaning = Error | tuple[Error, str]     # what a code of the array means, and what to do about it
+
+
+def meant(meaning: Meaning, text: str) -> tuple[Error, str]:
+    """The exception of a code, and its text with the advice."""
+    if isinstance(meaning, tuple):
+        kind, advice = meaning
+        return kind, f'{text.rstrip(".")}. {advice}'
+    return meaning, text
+
 
 class SessionExpired(exception.NotAuthorized):
     """The array does not know the session (any more): it is renewed once and the request repeated. While logging in it

@@ -37,7 +37,7 @@ from requests.structures import CaseInsensitiveDict
 from delfin import cryptor, exception
 from delfin.common.text import printable
 from delfin.drivers.kit.driver import SessionDriver
-from delfin.drivers.kit.errors import ArrayBusy, ConnectionBroke, NotThere, Refused, SessionExpired
+from delfin.drivers.kit.errors import ArrayBusy, ConnectionBroke, Meaning, NotThere, Refused, SessionExpired, meant
 from delfin.drivers.kit.limits import Gate, Item, Limits, Result, in_parallel
 from delfin.drivers.kit.mapping import field_of
 from delfin.drivers.utils.rest_client import RestClient
@@ -49,7 +49,6 @@ _HTTP_ERRORS: Mapping[int, type[exception.DelfinException]] = {
 # When too many are logged in, somebody may go.
 _LOGIN_MAY_WAIT = (ArrayBusy, ConnectionBroke, exception.StorageMaxUserCountException)
 _READ_MAY_WAIT = (ArrayBusy, ConnectionBroke)
-_Error = type[exception.DelfinException]
 # What methods of subclasses raise when an answer is not what they expect.
 _UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -66,7 +65,7 @@ class RestSession:
     BASE: ClassVar[str] = ''
     CODE: ClassVar[str | None] = None
     WORDS: ClassVar[str | None] = None
-    ERRORS: ClassVar[Mapping[int | str, _Error | tuple[_Error, str]]] = {}
+    ERRORS: ClassVar[Mapping[int | str, Meaning]] = {}
     LIMITS: ClassVar[Limits] = Limits()
     QUERY_SAFE: ClassVar[str] = '/'
 
@@ -308,12 +307,10 @@ class RestSession:
 
     def _refusal(self, code: int | str, status: int, body: Any, headers: Mapping[str, str],
                  what: str) -> exception.DelfinException:
-        found = self.ERRORS.get(code) or self.ERRORS.get(str(code)) or self.ERRORS.get(status) or (
+        found: Meaning = self.ERRORS.get(code) or self.ERRORS.get(str(code)) or self.ERRORS.get(status) or (
             _HTTP_ERRORS.get(status, exception.StorageBackendException if code == status else Refused))
-        kind, advice = found if isinstance(found, tuple) else (found, '')
         words = printable(self.message_of(body)).strip()[:_WORDS] if body else ''
-        text = f'{self.host} answered {what} with {code}' + (f': {words}' if words else '.')
-        text = f'{text.rstrip(".")}. {advice}' if advice else text
+        kind, text = meant(found, f'{self.host} answered {what} with {code}' + (f': {words}' if words else '.'))
         if issubclass(kind, ArrayBusy):
             return kind(message=text, retry_after=_seconds(headers.get('Retry-After')))
         return kind(message=text)

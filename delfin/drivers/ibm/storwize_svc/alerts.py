@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from delfin.drivers.driver import Row
 from delfin.drivers.ibm.storwize_svc import tables
 from delfin.drivers.ibm.storwize_svc.session import Reply
-from delfin.drivers.kit.delimited import Pairs, first_of
+from delfin.drivers.kit.delimited import Pairs, flat
 from delfin.drivers.kit.traps import trap_oid
 
 _LOG_TIME = '%y%m%d%H%M%S'
@@ -72,7 +72,7 @@ def sequences(replies: Iterable[Reply], query: Mapping[str, Any] | None, zone: t
 def events(details: Iterable[Sequence[Pairs]], query: Mapping[str, Any] | None) -> Iterable[Row]:
     """Alerts of what the array tells of each entry."""
     for sections in details:
-        reply = first_of(pair for section in sections for pair in section)
+        reply = flat(pair for section in sections for pair in section)
         if reply.get('notification_type', '').lower() in tables.NO_ALERT:
             continue
         row = tables.EVENTS.row(reply)

@@ -79,7 +79,7 @@ class StorwizeDriver(kit.CliDriver):
 
     def list_ports(self, context: Any) -> Iterator[Row]:
         """Fibre Channel and Ethernet ports."""
-        yield from inventory.fc_ports(self.session.rows('lsportfc'))
+        yield from tables.FC_PORTS.rows(self.session.rows('lsportfc'))
         try:
             yield from inventory.ethernet_ports(self.session.rows('lsportip'))
         except kit.UnknownCommand:      # from 8.4.2 on
@@ -119,7 +119,7 @@ class StorwizeDriver(kit.CliDriver):
 
     def list_masking_views(self, context: Any) -> Iterator[Row]:
         """One for each volume that a host sees."""
-        return inventory.masking_views(self.session.rows('lshostvdiskmap'))
+        return tables.MASKING_VIEWS.rows(self.session.rows('lshostvdiskmap'))
 
     # --- alerts ---
 

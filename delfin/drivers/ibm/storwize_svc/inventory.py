@@ -13,7 +13,7 @@ from delfin.drivers.driver import Row
 from delfin.drivers.ibm.storwize_svc import tables
 from delfin.drivers.ibm.storwize_svc.session import Reply
 from delfin.drivers.kit import units
-from delfin.drivers.kit.delimited import Pairs, blocks, first_of
+from delfin.drivers.kit.delimited import Pairs, blocks, flat
 
 _YES = 'yes'
 _ONLINE = 'online'
@@ -55,7 +55,7 @@ class Copies:
     def add_details(self, volume: str, sections: Sequence[Pairs]) -> None:
         """What the array tells of one volume: behind the first section, one for each copy."""
         for section in sections[1:]:
-            copy = first_of(section)
+            copy = flat(section)
             if 'copy_id' in copy:
                 self._of[volume].setdefault(copy['copy_id'], {}).update(copy)
 
@@ -94,16 +94,8 @@ def controllers(details: Iterable[Sequence[Pairs]], hardware: Iterable[Sequence[
         reply = _flat(node)
         if not reply:       # gone since the list was made
             continue
-        place = [f'{name} {reply[key]}' for name, key in (('enclosure', 'enclosure_id'), ('canister', 'canister_id'))
-                 if reply.get(key)]
         machine = {key: value for key, value in _flat(parts).items() if key not in ('id', 'name', 'status')}
-        yield tables.CONTROLLERS.row({**machine, **reply, 'LOCATION': ', '.join(place) or reply.get('name')})
-
-
-def fc_ports(replies: Iterable[Reply]) -> Iterator[Row]:
-    """Fibre Channel and FCoE ports."""
-    for reply in replies:
-        yield tables.FC_PORTS.row({**reply, 'NAME': f'{reply["node_name"]}_{reply["id"]}'})
+        yield tables.CONTROLLERS.row({**machine, **reply})
 
 
 def ethernet_ports(replies: Iterable[Reply], addresses: Iterable[Reply] = ()) -> Iterator[Row]:
@@ -119,8 +111,7 @@ def ethernet_ports(replies: Iterable[Reply], addresses: Iterable[Reply] = ()) ->
         if reply.get('failover') == _YES:
             continue
         yield tables.ETHERNET_PORTS.row({
-            **reply, **of_port.get((reply['node_id'], reply['id']), {}),
-            'NAME': f'{reply["node_name"]}_{reply["id"]}', 'HEALTH': _health(reply)})
+            **reply, **of_port.get((reply['node_id'], reply['id']), {}), 'HEALTH': _health(reply)})
 
 
 def _health(reply: Reply) -> str | None:
@@ -143,9 +134,7 @@ def _address(reply: Reply) -> dict[str, str]:
 def disks(replies: Iterable[Reply], fabrics: Mapping[str, str]) -> Iterator[Row]:
     """MDisks: what statistics call disks, too. `fabrics` by id of those that are behind one."""
     for reply in replies:
-        controller, name = reply.get('controller_name'), reply.get('name', '')
-        yield tables.DISKS.row({**reply, 'FABRIC': fabrics.get(reply['id']) or 'none',
-                                'LOCATION': f'{controller}_{name}' if controller else name})
+        yield tables.DISKS.row({**reply, 'FABRIC': fabrics.get(reply['id']) or 'none'})
 
 
 # --- hosts ---
@@ -162,17 +151,11 @@ def initiators(details: Iterable[Sequence[Pairs]]) -> Iterator[Row]:
     for sections in details:
         host = _flat(sections).get('id')
         for block in blocks((pair for section in sections for pair in section), *tables.INITIATOR_KEYS):
-            yield tables.INITIATORS.row({**first_of(block), 'KEY': block[0][0], 'PORT': block[0][1], 'HOST': host})
-
-
-def masking_views(replies: Iterable[Reply]) -> Iterator[Row]:
-    """Which host sees which volume; those that it sees with its cluster are among them."""
-    for reply in replies:
-        yield tables.MASKING_VIEWS.row({**reply, 'NAME': f'{reply["id"]}_{reply["vdisk_id"]}'})
+            yield tables.INITIATORS.row({**flat(block), 'KEY': block[0][0], 'PORT': block[0][1], 'HOST': host})
 
 
 def _flat(sections: Iterable[Pairs]) -> dict[str, str]:
-    return first_of(pair for section in sections for pair in section)
+    return flat(pair for section in sections for pair in section)
 
 
 def _any(copies: Iterable[Mapping[str, Any]], key: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from delfin import exception
 from delfin.drivers import kit
 from delfin.drivers.ibm.storwize_svc import tables
-from delfin.drivers.kit.delimited import Pairs, Undivided, concise, detailed, first_of
+from delfin.drivers.kit.delimited import Pairs, Undivided, concise, detailed, flat
 
 T = TypeVar('T')
 
@@ -88,7 +88,7 @@ class StorwizeSession(kit.CliSession):
     def system(self) -> Reply:
         """The array itself. `InvalidIpOrPort` if it is none of this kind."""
         try:
-            return first_of(pair for section in self.sections('lssystem') for pair in section)
+            return flat(pair for section in self.sections('lssystem') for pair in section)
         except kit.UnknownCommand as error:
             raise self._stranger(error) from error
 

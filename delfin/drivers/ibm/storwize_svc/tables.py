@@ -2,8 +2,7 @@
 """What the CLI says, and what Delfin makes of it: to be held against IBM's command-line interface guide.
 
 Left the columns of Delfin, right the columns of the array's lists (or the keys of its objects), with a conversion or
-the words' meanings. `a|b` is the first of the two that is not empty. Names in capitals (`POOL`) are put together from
-several answers: see `inventory`.
+the words' meanings. Names in capitals (`POOL`) are put together from several answers: see `inventory`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ from delfin.common.constants import (
     VolumeStatus,
 )
 from delfin.drivers import kit
-from delfin.drivers.ibm.storwize_svc.words import bytes_of, either, first_word, speed
+from delfin.drivers.ibm.storwize_svc.words import bytes_of, canister, first_word, named, speed
+from delfin.drivers.kit import combined, first_of
 
 # --- the CLI ---
 
@@ -55,14 +55,14 @@ ERRORS: Mapping[str, type[exception.DelfinException]] = {
 SYSTEM = kit.Table('storage', {
     'name': 'name',
     'serial_number': 'id',
-    'model': 'product_name|PRODUCT',            # of the first enclosure, if need be
+    'model': first_of('product_name', 'PRODUCT'),      # of the first enclosure, if need be
     'firmware_version': ('code_level', first_word),
     'location': 'location',
     'free_capacity': ('total_free_space', bytes_of),
     'used_capacity': ('total_used_capacity', bytes_of),
     'subscribed_capacity': ('total_vdisk_capacity', bytes_of),
     'raw_capacity': ('total_mdisk_capacity', bytes_of),
-}, lookup=either)
+})
 
 # --- pools: lsmdiskgrp -bytes ---
 
@@ -79,12 +79,12 @@ POOLS = kit.Table('storage_pools', {
         'excluded': StoragePoolStatus.ABNORMAL,
     }),
     # Data reduction pools leave the first ones empty.
-    'total_capacity': ('capacity|physical_capacity', 'B'),
-    'free_capacity': ('free_capacity|physical_free_capacity', 'B'),
+    'total_capacity': first_of(('capacity', 'B'), ('physical_capacity', 'B')),
+    'free_capacity': first_of(('free_capacity', 'B'), ('physical_free_capacity', 'B')),
     'used_capacity': ('used_capacity', 'B'),
     'subscribed_capacity': ('virtual_capacity', 'B'),
     'extra.parent_pool_id': 'PARENT',           # of child pools, whose capacity is their parent's
-}, lookup=either)
+})
 
 # --- volumes: lsvdisk, lsvdiskcopy, lssevdiskcopy, all -bytes ---
 
@@ -93,8 +93,8 @@ VOLUMES = kit.Table('volumes', {
     'name': 'name',
     'wwn': 'vdisk_UID',
     'status': ('status', {
-        'online': VolumeStatus.NORMAL,
-        'offline': VolumeStatus.OFFLINE,
+        'online': VolumeStatus.AVAILABLE,
+        'offline': VolumeStatus.ERROR,
         'degraded': VolumeStatus.DEGRADED,
     }),
     'total_capacity': ('capacity', 'B'),
@@ -111,7 +111,7 @@ VOLUMES = kit.Table('volumes', {
 CONTROLLERS = kit.Table('controllers', {
     'native_controller_id': 'id',
     'name': 'name',
-    'location': 'LOCATION',                     # enclosure and canister, if it has any
+    'location': combined(canister, 'enclosure_id', 'canister_id', 'name'),
     'status': ('status', {
         'online': ControllerStatus.NORMAL,
         'offline': ControllerStatus.OFFLINE,
@@ -132,8 +132,8 @@ CONTROLLERS = kit.Table('controllers', {
 
 FC_PORTS = kit.Table('ports', {
     'native_port_id': 'id',
-    'name': 'NAME',                             # node and port
-    'location': 'NAME',
+    'name': combined(named, 'node_name', 'id'),
+    'location': combined(named, 'node_name', 'id'),
     'type': ('type', {'fc': PortType.FC, 'ethernet': PortType.ETH}),
     'wwn': 'WWPN',
     'native_parent_id': 'node_name',
@@ -151,9 +151,9 @@ FC_PORTS = kit.Table('ports', {
 })
 
 ETHERNET_PORTS = kit.Table('ports', {
-    'native_port_id': 'NAME',
-    'name': 'NAME',
-    'location': 'NAME',
+    'native_port_id': combined(named, 'node_name', 'id'),
+    'name': combined(named, 'node_name', 'id'),
+    'location': combined(named, 'node_name', 'id'),
     'type': kit.constant(PortType.ETH),
     'native_parent_id': 'node_name',
     'mac_address': 'MAC',
@@ -177,7 +177,7 @@ DISKS = kit.Table('disks', {
     'name': 'name',
     'capacity': ('capacity', 'B'),
     'native_disk_group_id': 'mdisk_grp_name',
-    'location': 'LOCATION',                     # controller and name
+    'location': combined(named, 'controller_name', 'name'),
     'status': ('status', {
         'online': DiskStatus.NORMAL,
         'offline': DiskStatus.OFFLINE,
@@ -235,8 +235,8 @@ INITIATORS = kit.Table('storage_host_initiators', {
 INITIATOR_KEYS = ('WWPN', 'SAS_WWPN', 'iscsi_name', 'nqn')      # each begins a port of a host
 
 MASKING_VIEWS = kit.Table('masking_views', {
-    'native_masking_view_id': 'NAME',           # host and volume
-    'name': 'NAME',
+    'native_masking_view_id': combined(named, 'id', 'vdisk_id'),
+    'name': combined(named, 'id', 'vdisk_id'),
     'native_storage_host_id': 'id',
     'native_volume_id': 'vdisk_id',
 })

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 _SIZE = re.compile(r'([0-9]+(?:\.[0-9]+)?) ?([KMGTPE]?)B?')
 _POWERS = {letter: power for power, letter in enumerate(('', *'KMGTPE'))}
@@ -34,6 +32,11 @@ def first_word(text: str) -> str:
     return text.split(' ', 1)[0]
 
 
-def either(reply: Mapping[str, Any], fields: str) -> Any:
-    """`a|b`: the first of the fields that is not empty."""
-    return next((reply[field] for field in fields.split('|') if reply.get(field)), None)
+def named(owner: str | None, name: str | None) -> str | None:
+    """`node1_4`; the name alone where there is no owner."""
+    return f'{owner}_{name}' if owner and name else name
+
+
+def canister(enclosure: str | None, place: str | None, name: str | None) -> str | None:
+    """Where a node is; those without enclosure stand for themselves."""
+    return f'enclosure {enclosure}, canister {place}' if enclosure and place else name
