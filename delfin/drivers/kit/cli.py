@@ -18,6 +18,7 @@ command. Host keys, time-outs of connecting and the errors of connections are th
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import shlex
@@ -130,7 +131,7 @@ class CliSession:
                 self._sleep(seconds)
 
     def _once(self, arguments: Sequence[str]) -> str:
-        what = f'"{" ".join(arguments[:2])}" on {self.host}'
+        what = f'"{" ".join(itertools.takewhile(_is_no_option, arguments))}" on {self.host}'
         started = time.monotonic()
         try:
             output = self._shell.run(shlex.join(arguments), what, self.SECONDS)
@@ -165,6 +166,10 @@ class CliDriver(SessionDriver):
     PROTOCOLS = ('ssh',)
     SESSION: ClassVar[type[CliSession]]
     session: CliSession
+
+
+def _is_no_option(word: str) -> bool:
+    return not word.startswith('-')
 
 
 def _first_line(stream: bytes) -> str:

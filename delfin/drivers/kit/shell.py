@@ -54,8 +54,9 @@ class Shell:
         """
         deadline = time.monotonic() + seconds
         with self._unbroken(), self._channel(self.transport()) as channel:
+            # No EOF is sent: where the machine closes the channel at that moment, paramiko sends it too late, and for
+            # that servers end the connection. A command that reads its input must be given some.
             channel.exec_command(command)
-            channel.shutdown_write()
             stdout, stderr = ssh_connection.collect(channel, what, seconds)
             if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
                 raise TimeoutError(f'{what} timed out: it did not end within {seconds:g} seconds')

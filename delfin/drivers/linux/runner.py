@@ -33,7 +33,7 @@ SYSTEM_PATHS = ('/usr/local/sbin', '/usr/sbin', '/sbin')    # ordinary users oft
 
 _EPOCH_MS = '+%s%3N'
 _PATTERN = re.compile(r'/[\w./*-]+')
-_PATH_SCRIPT = f'PATH="$PATH:{":".join(SYSTEM_PATHS)}"; export PATH; exec "$@"'
+_PATH_SCRIPT = f'PATH="$PATH:{":".join(SYSTEM_PATHS)}"; export PATH; exec "$@" </dev/null'
 
 
 class ToolMissing(Exception):

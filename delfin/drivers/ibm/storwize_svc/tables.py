@@ -96,6 +96,8 @@ VOLUMES = kit.Table('volumes', {
         'online': VolumeStatus.AVAILABLE,
         'offline': VolumeStatus.ERROR,
         'degraded': VolumeStatus.DEGRADED,
+        'degraded_paths': VolumeStatus.DEGRADED,
+        'degraded_ports': VolumeStatus.DEGRADED,
     }),
     'total_capacity': ('capacity', 'B'),
     'native_storage_pool_id': 'POOL',           # of the primary copy
