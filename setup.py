@@ -20,6 +20,7 @@ setup(
             'ibm storwize_svc = delfin.drivers.ibm.storwize_svc:StorwizeDriver',
             'inspur as5500 = delfin.drivers.inspur.as5500:As5500Driver',
             'linux host = delfin.drivers.linux:LinuxHostDriver',
+            'huawei oceanstor = delfin.drivers.huawei.oceanstor:OceanStorDriver',
         ],
         # What drivers are tried on, by the driver's name (docs/drivers/compliance.md).
         'delfin.compliance.simulators': [
