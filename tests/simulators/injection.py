@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Generic, TypeVar
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Spell:
     """A fault that lets `skip` occasions go right, and then `times` wrong (None: all)."""
 

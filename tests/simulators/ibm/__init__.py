@@ -15,7 +15,8 @@ Storwize(seed='storwize', sizes=None, *, level=V8_3, host='127.0.0.1', port=0, u
 
 * `sizes`: `Sizes(volumes=…, pools=…, …)`, or `Sizes.of(volumes)`.
 * `level`: V7_8, V8_3, V8_5, V8_7, INSPUR (commands only behind `mcsinq` and `mcsop`), or `dataclasses.replace` of
-  one: `lsnode`, `lsnodecanister`, `lsportip` (else lsportethernet and lsip), `missing` commands, `no_bytes` commands, `sftp`.
+  one: `lsnode`, `lsnodecanister`, `lsportip` (else lsportethernet and lsip), `missing` commands, `no_bytes` commands,
+  `sftp`.
 * `role`: Administrator or Monitor.
 * `algorithms`: modern; old (CBC, SHA-1 and ssh-rsa only: paramiko 4 has them, paramiko 5 has dropped the last two);
   dss (as old, but with a DSA host key, which paramiko 4 has dropped as well).
@@ -51,8 +52,9 @@ What can be done to it (`array.control`, over HTTP as well if it has a control p
 
 Names on the wire: the array writes them as they are, in UTF-8, and quotes and escapes nothing. A name with the
 delimiter therefore makes a concise row longer than its header, while a detailed row is right if it is split at the
-first delimiter only. A line break or another control character cannot appear in a line; the array writes `?` instead, as ls
-does on a terminal (`Level.raw_control_characters` lets it write them all the same, which tears the row in two).
+first delimiter only. A line break or another control character cannot appear in a line; the array writes `?`
+instead, as ls does on a terminal (`Level.raw_control_characters` lets it write them all the same, which tears the row
+in two).
 """
 
 from tests.simulators.clock import Clock

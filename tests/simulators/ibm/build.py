@@ -61,7 +61,8 @@ _SIZES_GIB = (1, 10, 20, 50, 100, 100, 200, 512, 1024, 2048)
 
 # What no name can be on a real array, and what the first volumes are called on one with hostile names.
 HOSTILE = ('; rm -rf /', 'a!b!c', 'torn\nin two', 'ü' * 127 + 'x', '$(reboot)', "it's `id`", '-delim !',
-           ' padded  twice ', '"quoted" \\', '../../etc/passwd', '7', '| cat', '名前' * 42 + 'abc', 'tab\tand \x1b[31mred', '*')
+           ' padded  twice ', '"quoted" \\', '../../etc/passwd', '7', '| cat', '名前' * 42 + 'abc',
+           'tab\tand \x1b[31mred', '*')
 
 
 @dataclass(frozen=True)
