@@ -33,6 +33,8 @@ def concise(text: str, delimiter: str) -> list[dict[str, str]]:
     if not lines:
         return []
     names = lines[0].split(delimiter)
+    if not all(map(_KEY.fullmatch, names)):
+        raise exception.InvalidResults(f'the answer is no list: it begins with {lines[0][:80]!r}')
     rows: list[str] = []
     part = ''
     for line in lines[1:]:

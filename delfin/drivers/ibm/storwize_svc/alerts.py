@@ -12,6 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from delfin.common.alert_util import is_alert_in_time_range
 from delfin.drivers.driver import Row
 from delfin.drivers.ibm.storwize_svc import tables
 from delfin.drivers.ibm.storwize_svc.session import Reply
@@ -63,8 +64,7 @@ def sequences(replies: Iterable[Reply], query: Mapping[str, Any] | None, zone: t
     found = []
     for reply in replies:
         moment = _logged(reply.get('last_timestamp', ''), zone)
-        if query is None or moment is None or (
-                query['begin_time'] - _HOUR_MS <= moment <= query['end_time'] + _HOUR_MS):
+        if moment is None or any(is_alert_in_time_range(query, moment + shift) for shift in (-_HOUR_MS, 0, _HOUR_MS)):
             found.append(reply['sequence_number'])
     return found
 
@@ -76,8 +76,7 @@ def events(details: Iterable[Sequence[Pairs]], query: Mapping[str, Any] | None) 
         if reply.get('notification_type', '').lower() in tables.NO_ALERT:
             continue
         row = tables.EVENTS.row(reply)
-        moment = row.get('occur_time')
-        if query is None or not isinstance(moment, int) or query['begin_time'] <= moment <= query['end_time']:
+        if is_alert_in_time_range(query, row.get('occur_time')):
             yield row
 
 
@@ -92,14 +91,14 @@ def _logged(text: str, zone: tzinfo | None) -> int | None:
 
 def trap(received: Mapping[str, str]) -> Row | None:
     """The alert of a trap; None for one of somebody else's."""
-    severity = next((severity for end, severity in tables.TRAP_ENDS.items() if trap_oid(received).endswith(end)), None)
+    kind = next((kind for end, kind in tables.TRAP_ENDS.items() if trap_oid(received).endswith(end)), None)
     said = {found[1]: found[2] for found in map(_LABEL.fullmatch, received.values()) if found is not None}
-    if severity is None or _ERROR_ID not in said:
+    if kind is None or _ERROR_ID not in said:
         return None
     number, _, text = said[_ERROR_ID].partition(':')
     advice = said.get(_ERROR_CODE, '').partition(':')[2].strip()
-    return tables.TRAP.row({**said, 'SEVERITY': severity, 'ID': number.strip(), 'TEXT': text.strip(),
-                            'ADVICE': advice, 'TIME': _sent(said.get(_TIMESTAMP, ''), received.get('storage_id'))})
+    return tables.TRAP.row({**said, 'SEVERITY': kind[0], 'CATEGORY': kind[1], 'ID': number.strip(),
+                            'TEXT': text.strip(), 'ADVICE': advice, 'TIME': _sent(said.get(_TIMESTAMP, ''), received.get('storage_id'))})
 
 
 def _sent(text: str, storage_id: str | None) -> int | None:

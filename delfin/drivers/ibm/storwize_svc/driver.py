@@ -43,6 +43,11 @@ class StorwizeDriver(kit.CliDriver):
         self._hosts = _Twice()
         self._statistics = Statistics()
 
+    @staticmethod
+    def get_access_url() -> str:
+        """The management interface, for people."""
+        return 'https://{ip}'
+
     # --- inventory ---
 
     def get_storage(self, context: Any) -> Row:

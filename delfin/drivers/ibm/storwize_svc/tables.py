@@ -8,7 +8,6 @@ the words' meanings. Names in capitals (`POOL`) are put together from several an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from delfin import exception
 from delfin.common.constants import (
@@ -273,16 +272,17 @@ TRAP = kit.Table('alerts', {
     'alert_name': 'TEXT',
     'description': 'TEXT',
     'severity': 'SEVERITY',
-    'category': kit.constant(Category.FAULT),
+    'category': 'CATEGORY',
     'type': kit.constant(EventType.EQUIPMENT_ALARM),
     'occur_time': 'TIME',
     'resource_type': 'Object Type',
     'location': 'Object Name',
     'recovery_advice': 'ADVICE',                # Error Code = <code> : <text>
 })
-# Which trap it is, by the end of its object id; below IBM's 1.3.6.1.4.1.2.6 or Inspur's number.
-TRAP_ENDS: Mapping[str, Any] = {
-    '.190.1': Severity.MAJOR,
-    '.190.2': Severity.WARNING,
-    '.190.3': Severity.INFORMATIONAL,
+# Which trap it is, by the end of its object id; below IBM's 1.3.6.1.4.1.2.6 or Inspur's number. What is only told does
+# not stand in the log as something to be fixed, so that nothing would ever end it.
+TRAP_ENDS: Mapping[str, tuple[str, str]] = {
+    '.190.1': (SEVERITIES['error'], Category.FAULT),
+    '.190.2': (SEVERITIES['warning'], Category.FAULT),
+    '.190.3': (Severity.INFORMATIONAL, Category.EVENT),
 }
