@@ -15,6 +15,7 @@ import asyncssh
 import paramiko
 import pytest
 
+from tests.services import wait_for
 from tests.simulators.ibm import INSPUR, V7_8, V8_3, V8_5, V8_7, Clock, Level, Sizes, Storwize
 from tests.simulators.ibm.build import HOSTILE
 from tests.simulators.ibm.shell import split
@@ -88,6 +89,7 @@ def test_only_so_many_sessions_and_channels() -> None:
                 one.ssh.get_transport().open_session(timeout=10)
             for channel in held:
                 channel.close()
+        wait_for('all sessions end', lambda: not array.sessions)
         array.control.fill_sessions()
         with pytest.raises(paramiko.SSHException):
             Client(array)
