@@ -324,6 +324,10 @@ class _Files(asyncssh.SFTPServer):
     def close(self, file_obj: object) -> None:
         pass
 
+    def exit(self) -> None:
+        if self.channel.get_subsystem() is not None:
+            self.channel.exit(0)        # scp takes an end without status for a failure
+
     def _refuse(self, *_: object) -> None:
         raise asyncssh.SFTPPermissionDenied('Permission denied')
 

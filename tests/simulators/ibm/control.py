@@ -94,11 +94,11 @@ class Control:
 
     def fill_sessions(self, left: int = 0) -> None:
         """Others connect until there is room for `left` more."""
-        self._array.foreign_sessions = max(0, self._array.session_limit - self._array.sessions - left)
+        self._array.room = left
 
     def empty_sessions(self) -> None:
         """Others are gone."""
-        self._array.foreign_sessions = 0
+        self._array.room = None
 
     def password(self, password: str) -> None:
         """Give the account another one."""

@@ -116,7 +116,7 @@ class Dumps:
             if period.minutes is not None:
                 for at in _backwards(until, period.begin, 60 * period.minutes):
                     since = self._statistics.up_since(node, at)
-                    if since is not None and since < at:
+                    if since is not None:
                         yield at, since
             until = period.begin
 

@@ -72,7 +72,7 @@ class Storwize(Answers):
         self.latency = latency
         self.latencies: dict[str, float] = {}       # by command, beside that
         self.session_limit = session_limit
-        self.foreign_sessions = 0                   # of others
+        self.room: int | None = None                # for sessions, while others take the rest
         self.logins = self.refused = 0
         self.log: deque[Seen] = deque(maxlen=_MAX_LOG)
         self.injections: list[str] = []
@@ -163,7 +163,11 @@ class Storwize(Answers):
     # --- logins ---
 
     def admits(self, sessions: int) -> bool:
-        return sessions + self.foreign_sessions < self.session_limit
+        if sessions >= self.session_limit or self.room == 0:
+            return False
+        if self.room is not None:
+            self.room -= 1
+        return True
 
     def login(self, username: str, password: str) -> bool:
         account = self.accounts.get(username)

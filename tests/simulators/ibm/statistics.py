@@ -69,8 +69,8 @@ class Statistics:
             self._loads.setdefault(item.id, []).append((self._clock(), _iops(item)))
 
     def up_since(self, node: str, at: float) -> float | None:
-        """When a node that is up at that time started; None if it is down."""
-        past = [event for event in self._life.get(node, ()) if event[0] <= at]
+        """When a node that was up right before that time had started; None if it was down."""
+        past = [event for event in self._life.get(node, ()) if event[0] < at]
         return past[-1][0] if past and past[-1][1] else None
 
     # --- what is counted ---
@@ -80,8 +80,8 @@ class Statistics:
         return _io(volume.workload, self._all_work(begin, end)[volume.id] * self._part(volume.node, node))
 
     def existed(self, volume: str, at: float) -> bool:
-        """Whether a volume was there at that time."""
-        return self._loads[volume][0][0] <= at
+        """Whether a volume was there before that time."""
+        return self._loads[volume][0][0] < at
 
     def host(self, node: str, begin: float, end: float) -> Counters:
         """What a node does for hosts."""
@@ -93,10 +93,9 @@ class Statistics:
         fellows = [one for one in self._model.by('mdisk', 'pool').get(disk.pool, ()) if one.status in _WORKING]
         if not disk.pool or disk not in fellows:
             return _backend(0, 0, 0, 0)
-        one = self._sum(node, begin, end, disk.pool)
-        missed = 1 - one['read_hit_bytes'] / one['read_bytes'] if one['read_bytes'] else 0.0
-        return _backend(one['reads'] * missed / len(fellows), one['writes'] / len(fellows),
-                        one['read_bytes'] * missed / len(fellows), one['written_bytes'] / len(fellows))
+        one, of = self._sum(node, begin, end, disk.pool), len(fellows)
+        return _backend(one['missed_reads'] / of, one['writes'] / of,
+                        (one['read_bytes'] - one['read_hit_bytes']) / of, one['written_bytes'] / of)
 
     def drive(self, drive: str, node: str, begin: float, end: float) -> Counters:
         """The same for a drive: its part of its MDisk."""
@@ -181,10 +180,11 @@ class Statistics:
         known of a kind is missing; 0 where nothing was done. Nodes count while they are up. KeyError.
         """
         with self._model.lock:
-            self._model.find(kind, id)
+            item = self._model.find(kind, id)
             total: Counters = defaultdict(float)
-            own = {'node': [id], 'fc_port': [self._model[kind][id].node]} if kind in ('node', 'fc_port') else {}
-            for node in own.get(kind, list(self._model['node'] if nodes is None else nodes)):
+            if kind in ('node', 'fc_port'):
+                nodes = [id if kind == 'node' else item.node]
+            for node in self._model['node'] if nodes is None else nodes:
                 for since, until in self._times_up(node, begin, end):
                     for name, value in self._one(kind, id, node, since, until).items():
                         total[name] += value
@@ -223,8 +223,8 @@ def _io(workload: str, work: float) -> Counters:
     nature = NATURES[workload]
     reads, writes = work * nature.reads, work * (1 - nature.reads)
     read, written = reads * nature.read_size * 1024, writes * nature.write_size * 1024
-    return {'reads': reads, 'writes': writes, 'read_bytes': read, 'written_bytes': written,
-            'read_ms': reads * (0.3 + 0.08 * (100 - nature.read_hits)),
+    return {'reads': reads, 'missed_reads': reads * (1 - nature.read_hits / 100), 'writes': writes, 'read_bytes': read,
+            'written_bytes': written, 'read_ms': reads * (0.3 + 0.08 * (100 - nature.read_hits)),
             'write_ms': writes * (0.2 + 0.04 * (100 - nature.write_hits)),
             'read_hit_bytes': read * nature.read_hits / 100, 'write_hit_bytes': written * nature.write_hits / 100}
 
