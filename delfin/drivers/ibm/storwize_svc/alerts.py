@@ -95,10 +95,12 @@ def trap(received: Mapping[str, str]) -> Row | None:
     said = {found[1]: found[2] for found in map(_LABEL.fullmatch, received.values()) if found is not None}
     if kind is None or _ERROR_ID not in said:
         return None
+    severity, category = kind
     number, _, text = said[_ERROR_ID].partition(':')
-    advice = said.get(_ERROR_CODE, '').partition(':')[2].strip()
-    return tables.TRAP.row({**said, 'SEVERITY': kind[0], 'CATEGORY': kind[1], 'ID': number.strip(),
-                            'TEXT': text.strip(), 'ADVICE': advice, 'TIME': _sent(said.get(_TIMESTAMP, ''), received.get('storage_id'))})
+    return tables.TRAP.row({
+        **said, 'SEVERITY': severity, 'CATEGORY': category, 'ID': number.strip(), 'TEXT': text.strip(),
+        'ADVICE': said.get(_ERROR_CODE, '').partition(':')[2].strip(),
+        'TIME': _sent(said.get(_TIMESTAMP, ''), received.get('storage_id'))})
 
 
 def _sent(text: str, storage_id: str | None) -> int | None:
