@@ -17,12 +17,15 @@ from dataclasses import dataclass
 import paramiko
 
 from delfin import exception
+from delfin.common.text import printable
 from delfin.drivers.kit.errors import ArrayBusy, ShellBroke
 from delfin.drivers.kit.files import Files
 from delfin.drivers.utils import ssh_connection
 from delfin.drivers.utils.ssh_connection import SSHSettings
 
 LOG = logging.getLogger(__name__)
+
+_WORDS = 200        # of the machine's own explanation in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class Shell:
             if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
                 raise TimeoutError(f'{what} timed out: it did not end within {seconds:g} seconds')
             if channel.exit_status < 0:     # the connection ended, or a signal the server reports without a status
-                raise ShellBroke(f'{what} ended without a status')
+                said = printable(stderr.decode('utf-8', 'backslashreplace')).strip()[:_WORDS]
+                raise ShellBroke(f'{what} broke off without a status{f": {said}" if said else ""}')
             return Output(stdout, stderr, channel.exit_status)
 
     def read_file(self, path: str, seconds: float) -> bytes | None:

@@ -41,7 +41,7 @@ def disabled(old: bool) -> dict[str, tuple[str, ...]]:
 
 def require_old(host: str) -> None:
     """`InvalidInput` if the installed paramiko cannot do what `ssh.old_algorithms` asks for."""
-    if paramiko.__version_info__[0] > _LAST_WITH_OLD:
+    if int(paramiko.__version__.partition('.')[0]) > _LAST_WITH_OLD:
         raise exception.InvalidInput(
             f'ssh.old_algorithms of {host} needs paramiko 4, but {paramiko.__version__} is installed, which has no old '
             'algorithms any more: install "paramiko>=4,<5" with Delfin, or update the software of the array and turn '
