@@ -28,6 +28,8 @@ from delfin.common.masking import MASK
 _ADDRESS = '127.0.0.1'
 _ACCEPT_SECONDS = 0.2
 _LEAVE_SECONDS = 5.0
+_READ_SECONDS = 30.0      # for the client to take an answer
+_INPUT_BYTES = 4096
 _NOT_FOUND = 127
 
 
@@ -143,10 +145,15 @@ class _Login(paramiko.ServerInterface):
 
 
 def _answer(channel: paramiko.Channel, stdout: bytes, stderr: bytes, status: int) -> None:
+    """The channel is left for the client to close: paramiko may not have said yes to the command yet."""
+    channel.settimeout(_READ_SECONDS)
     with contextlib.suppress(OSError), channel:     # who asked may have left
         channel.sendall(stdout)
         channel.sendall_stderr(stderr)
         channel.send_exit_status(status)
+        channel.shutdown_write()
+        while channel.recv(_INPUT_BYTES):
+            pass
 
 
 class _Files(paramiko.SFTPServerInterface):
