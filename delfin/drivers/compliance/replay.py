@@ -61,9 +61,7 @@ class Replay(Device):
         if self._access.get('rest'):
             self._servers.append(partial(self._rest, _Replies(directory), plain))
         if self._access.get('ssh'):
-            recorded = Recorded(*(_json(directory / name) if (directory / name).exists() else []
-                                  for name in ('commands.json', 'files.json')))
-            self._servers.append(partial(self._ssh, recorded))
+            self._servers.append(partial(self._ssh, Recorded.of(directory)))
         if not self._servers:
             raise exception.InvalidInput(f'{directory}: only the sections rest and ssh can be replayed')
         truth = directory / 'truth.json'

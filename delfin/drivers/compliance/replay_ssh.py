@@ -6,16 +6,20 @@ files as an array once did.
   answers to one command each is given once, in their order, and the last one for ever. What was not recorded is not
   found (status 127). Arguments behind options whose names sound like secrets do not matter.
 * `files.json`: a list of `{"path": "/dumps/a", "content": "text"}` (`"base64"` for what is no text), served by SFTP.
+
+In both, `"file": "volumes.txt"` names a file beside them that holds the output or the content.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import shlex
 import socket
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,10 +38,11 @@ _NOT_FOUND = 127
 
 
 class Recorded:
-    """What is answered to which command, and the files."""
+    """What is answered to which command, and the files. `missing` are commands that were not recorded."""
 
-    def __init__(self, commands: Sequence[Any], files: Sequence[Any]) -> None:
+    def __init__(self, commands: Sequence[Any], files: Sequence[Any] = ()) -> None:
         self._lock = threading.Lock()
+        self.missing: list[str] = []
         self._by_command: dict[str, list[tuple[bytes, bytes, int]]] = {}
         for number, entry in enumerate(commands, 1):
             if not isinstance(entry, dict) or not isinstance(entry.get('command'), str):
@@ -48,13 +53,30 @@ class Recorded:
         self.files = {entry['path']: base64.b64decode(entry['base64']) if 'base64' in entry
                       else str(entry.get('content', '')).encode() for entry in files}
 
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """What `delfin-driver record` has written there."""
+        return cls(_entries(directory, 'commands.json', 'stdout'), _entries(directory, 'files.json', 'content'))
+
     def to(self, command: str) -> tuple[bytes, bytes, int]:
         """Output, errors and status of the next answer."""
         with self._lock:
             found = self._by_command.get(without_secrets(command))
             if not found:
+                self.missing.append(command)
                 return b'', b'not recorded: command not found\n', _NOT_FOUND
             return found.pop(0) if len(found) > 1 else found[0]
+
+
+def _entries(directory: Path, name: str, field: str) -> list[Any]:
+    """The entries of a file, if there is one, with what stands beside it."""
+    where = directory / name
+    try:
+        entries = json.loads(where.read_text('utf-8')) if where.exists() else []
+        return [{**entry, field: (directory / Path(entry['file']).name).read_text('utf-8')}
+                if isinstance(entry, dict) and 'file' in entry else entry for entry in entries]
+    except (OSError, ValueError) as error:
+        raise exception.InvalidInput(f'{where} cannot be used: {error}') from None
 
 
 def without_secrets(command: str) -> str:
