@@ -25,6 +25,7 @@ import asyncssh
 _Channel: TypeAlias = 'asyncssh.SSHServerChannel[bytes]'
 _START_SECONDS, _STOP_SECONDS = 10.0, 10.0
 _CHUNK_BYTES = 1 << 18
+_SOFTWARE = 70                  # EX_SOFTWARE
 
 # What is offered, by the name of a choice. SHA-1 and DSA are what the arrays of 2012 had.
 _OLD = {'encryption_algs': ('aes128-cbc', 'aes256-cbc', '3des-cbc'), 'mac_algs': ('hmac-sha1', 'hmac-md5'),
@@ -253,7 +254,12 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
             process.stderr.write(b'There is no shell here: one command for each channel.\r\n')
             process.exit(1)
             return
-        reply = self._server.answers.execute(str(process.get_extra_info('username')), process.command)
+        try:
+            reply = self._server.answers.execute(str(process.get_extra_info('username')), process.command)
+        except Exception as error:      # a fault of the simulator
+            process.stderr.write(f'{type(error).__name__}: {error}\n'.encode())
+            process.exit(_SOFTWARE)
+            raise
         await self._server.pause(reply.wait)
         try:
             if reply.stderr:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from tests.simulators.ibm import errors
 from tests.simulators.ibm.accounts import ADMINISTRATOR, Account
 from tests.simulators.ibm.errors import NotFound, Refusal
-from tests.simulators.ibm.grammar import Manner, Record, Table, show, written
+from tests.simulators.ibm.grammar import Manner, Record, Table, show, without, written
 from tests.simulators.ibm.shell import Interpreted, split
 from tests.simulators.ibm.views import View, system, views
 
@@ -147,7 +147,7 @@ class Interpreter:
                       self._level.raw_control_characters)
 
     def _written(self, shown: Table | Record, call: Call) -> str:
-        manner = self._manner(call)
+        manner, shown = self._manner(call), without(shown, self._level.without)
         if call.value('filtervalue') is not None and isinstance(shown, Table):
             shown = _filtered(shown, call.value('filtervalue') or '', manner)
         return show(shown, manner)
