@@ -48,7 +48,8 @@ class Level:
 # What 8.1 and later brought, data reduction among it.
 _LATER = frozenset({
     'deduplicated_copy', 'data_reduction', 'used_capacity_before_reduction', 'used_capacity_after_reduction',
-    'protocol', 'owner_id', 'owner_name', 'volume_id', 'volume_name', 'function', 'dedupe', 'distributed', 'auto_manage'})
+    'protocol', 'owner_id', 'owner_name', 'volume_id', 'volume_name', 'function', 'dedupe', 'distributed',
+    'auto_manage'})
 
 V7_8 = Level('7.8', 'IBM Storwize V7000', '7.8.1.11 (build 135.9.1912100725000)', lsnode=False, sftp=False,
              without=_LATER, missing=frozenset({'lsvolumegroup'}))
