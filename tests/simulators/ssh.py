@@ -18,12 +18,14 @@ import threading
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias, cast
 
 import asyncssh
 
+_Channel: TypeAlias = 'asyncssh.SSHServerChannel[bytes]'
 _START_SECONDS, _STOP_SECONDS = 10.0, 10.0
 _CHUNK_BYTES = 1 << 18
+_SOFTWARE = 70                  # EX_SOFTWARE
 
 # What is offered, by the name of a choice. SHA-1 and DSA are what the arrays of 2012 had.
 _OLD = {'encryption_algs': ('aes128-cbc', 'aes256-cbc', '3des-cbc'), 'mac_algs': ('hmac-sha1', 'hmac-md5'),
@@ -124,8 +126,9 @@ class SshServer:
             self._acceptor.update(server_host_keys=[self._keypair()])
 
     def hang_up(self) -> None:
-        """Close all connections."""
-        self._run(self._hang_up())
+        """Close all connections, before anything else is answered. (Does not wait: the server may wait for us.)"""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._abort)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -160,7 +163,7 @@ class SshServer:
             pair.host_key_algorithms = pair.sig_algorithms = (b'ssh-rsa',)      # signed with SHA-1
         return pair
 
-    async def _hang_up(self) -> None:
+    def _abort(self) -> None:
         for connection in list(self.open):
             connection.abort()
 
@@ -168,7 +171,7 @@ class SshServer:
         self.stopping.set()
         if self._acceptor is not None:
             self._acceptor.close()
-        await self._hang_up()
+        self._abort()
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in rest:
             task.cancel()
@@ -237,7 +240,7 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
     def __init__(self, connection: _Connection) -> None:
         self._client = connection
         self._server = connection.server
-        super().__init__(self._serve, lambda channel: _Files(channel, connection), 3, True)
+        super().__init__(self._serve, lambda channel: _Files(cast('_Channel', channel), connection), 3, True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._client.channels -= 1
@@ -251,7 +254,12 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
             process.stderr.write(b'There is no shell here: one command for each channel.\r\n')
             process.exit(1)
             return
-        reply = self._server.answers.execute(str(process.get_extra_info('username')), process.command)
+        try:
+            reply = self._server.answers.execute(str(process.get_extra_info('username')), process.command)
+        except Exception as error:      # a fault of the simulator
+            process.stderr.write(f'{type(error).__name__}: {error}\n'.encode())
+            process.exit(_SOFTWARE)
+            raise
         await self._server.pause(reply.wait)
         try:
             if reply.stderr:
@@ -274,7 +282,7 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
 class _Files(asyncssh.SFTPServer):
     """The files as SFTP and SCP see them: for reading."""
 
-    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], connection: _Connection) -> None:
+    def __init__(self, channel: _Channel, connection: _Connection) -> None:
         super().__init__(channel)
         self._client = connection
         self._answers = connection.server.answers
@@ -328,10 +336,11 @@ class _Files(asyncssh.SFTPServer):
         if self.channel.get_subsystem() is not None:
             self.channel.exit(0)        # scp takes an end without status for a failure
 
-    def _refuse(self, *_: object) -> None:
+    def _refuse(self, *_: Any) -> Any:
         raise asyncssh.SFTPPermissionDenied('Permission denied')
 
-    remove = rename = posix_rename = mkdir = rmdir = setstat = lsetstat = fsetstat = symlink = link = write = _refuse
+    _refused: Any = _refuse
+    remove = rename = posix_rename = mkdir = rmdir = setstat = lsetstat = fsetstat = symlink = link = write = _refused
 
 
 def _content(file_obj: object) -> bytes:

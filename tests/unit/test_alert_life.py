@@ -806,7 +806,7 @@ class Life(RuleBasedStateMachine):
 def test_any_story_ends_as_decided(database: Database) -> None:
     numbers = itertools.count()
     run_state_machine_as_test(lambda: Life(database, next(numbers)), settings=settings(
-        settings.get_profile('unit'), max_examples=60, stateful_step_count=30))
+        settings.get_profile('unit'), max_examples=20, stateful_step_count=30))
 
 
 # --- what a driver's row becomes ---
@@ -873,7 +873,7 @@ _given = st.one_of(
     st.dictionaries(_keys, _values, max_size=3).map(HostileKeys))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(_given)
 def test_whatever_a_driver_returns_is_an_alert_or_refused_as_none(row: Any) -> None:
     try:

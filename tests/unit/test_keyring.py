@@ -761,5 +761,5 @@ class TwoHosts(stateful.RuleBasedStateMachine):
 
 
 TestTwoHosts = TwoHosts.TestCase
-TestTwoHosts.settings = settings(max_examples=25, stateful_step_count=20, deadline=None, derandomize=True,
+TestTwoHosts.settings = settings(max_examples=8, stateful_step_count=20, deadline=None, derandomize=True,
                                  database=None)

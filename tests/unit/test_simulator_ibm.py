@@ -241,6 +241,9 @@ def test_levels(level: Level) -> None:
         assert [knows(command) for command in ('lsnodehw 1', 'lsnodecanisterhw 1', 'lsvolumegroup')] == [
             level.lsnode, True, level in (V8_5, V8_7)]
         assert ('deduplicated_copy' in client.rows(f'{prefix}lsvdiskcopy')[0]) == level.deduplication
+        reducing = [pool for pool in array.model['pool'].values() if pool.data_reduction]
+        assert bool(reducing) == ('data_reduction' in client.rows(f'{prefix}lsmdiskgrp')[0]) == level.deduplication
+        assert ('protocol' in dict(client.sections(f'{prefix}lshost 0')[0])) == level.deduplication
         assert dict(client.sections(f'{prefix}lssystem')[0])['code_level'] == level.code
         names = {name[:2] for name in array.dumps.names('1')}
         assert names == set(level.stat_types)

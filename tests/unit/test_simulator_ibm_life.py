@@ -447,6 +447,19 @@ def test_another_node_answers_while_one_is_down(small: tuple[Storwize, Client]) 
             array.control.take_down('2')
 
 
+def test_a_node_that_breaks_and_is_mended_has_forgotten_its_counters(small: tuple[Storwize, Client]) -> None:
+    array, _ = small
+    array.control.advance(60)
+    raised = array.control.raise_fault('node', '1')             # the configuration node
+    assert array.model.config_node.id == '2'
+    array.control.advance(120)
+    array.control.repair(raised.sequence)
+    array.control.advance(120)
+    at = NOON + 300
+    told = counters(array.dumps.content('1', file_name('Nv', '01-1', at, 'Europe/Berlin')), 'vdsk', '0')
+    assert told['ro'] == int(120 * array.statistics.truth('volume', '0', at - 120, at, ['1'])['read_iops']) > 0
+
+
 def test_a_volume_counts_since_it_is_there_and_while_it_is_online(small: tuple[Storwize, Client]) -> None:
     array, client = small
     [volume] = array.control.add_volumes(1)

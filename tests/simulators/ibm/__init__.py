@@ -8,15 +8,17 @@
 Written from the facts of the product, not from the driver: the two share no module, table or constant, so that one can
 find the other wrong.
 
-Storwize(seed='storwize', sizes=None, *, level=V8_3, host='127.0.0.1', port=0, username='delfin',
-         password='Simulated-1', role='Administrator', latency=0.0, flawless=False, hostile_names=False,
-         algorithms='modern', clock=None, time_zone='Europe/Berlin', session_limit=32, channel_limit=10,
-         move_every=None, control_port=None, trap_source=None)
+How it is made:
+
+    Storwize(seed='storwize', sizes=None, *, level=V8_3, host='127.0.0.1', port=0, username='delfin',
+             password='Simulated-1', role='Administrator', latency=0.0, flawless=False, hostile_names=False,
+             algorithms='modern', clock=None, time_zone='Europe/Berlin', session_limit=32, channel_limit=10,
+             move_every=None, control_port=None, trap_source=None)
 
 * `sizes`: `Sizes(volumes=…, pools=…, …)`, or `Sizes.of(volumes)`.
 * `level`: V7_8, V8_3, V8_5, V8_7, INSPUR (commands only behind `mcsinq` and `mcsop`), or `dataclasses.replace` of
   one: `lsnode`, `lsnodecanister`, `lsportip` (else lsportethernet and lsip), `missing` commands, `no_bytes` commands,
-  `sftp`.
+  `without` columns, `sftp`.
 * `role`: Administrator or Monitor.
 * `algorithms`: modern; old (CBC, SHA-1 and ssh-rsa only: paramiko 4 has them, paramiko 5 has dropped the last two);
   dss (as old, but with a DSA host key, which paramiko 4 has dropped as well).
@@ -31,7 +33,7 @@ What it has:
                             host_cluster volume_group mapping
     array.events            the event log: .current, .find(sequence)
     array.statistics        .truth(kind, id, begin, end): average IO/s, bytes/s, seconds … of two epoch times, all nodes
-    array.log               commands and fetched files, as they came: Seen(text, words, status, user)
+    array.log               the latest commands and fetched files, as they came: Seen(text, words, status, user)
     array.asked('lsvdisk')  how often
     array.injections        commands that contained what a shell would interpret; the array executed none of them
     array.logins, array.refused, array.connections, array.sessions
@@ -48,7 +50,7 @@ What can be done to it (`array.control`, over HTTP as well if it has a control p
     reboot(node, seconds=0), fail_over(), take_down(node), bring_up(node)
     advance(seconds)                                       the array's clock
     rename(kind, id, name), change(kind, id, attribute=…), add_volumes(count), remove(kind, id), move()
-    statistics(on, minutes)
+    statistics(on, minutes), truncate_files('Nv_*'), remove_files('Nv_*'), clear_events()
 
 Names on the wire: the array writes them as they are, in UTF-8, and quotes and escapes nothing. A name with the
 delimiter therefore makes a concise row longer than its header, while a detailed row is right if it is split at the

@@ -97,6 +97,7 @@ class _Builder:
         self.level = level
         self.flawless = flawless
         self.hostile = hostile
+        self.reducing = None if 'data_reduction' in level.without else REDUCING
         self.chance = random.Random(seed)
         self.mark = f'{self.chance.getrandbits(32):08X}'        # of this array in all its WWNs
         self.model = Model(seed, System(
@@ -189,7 +190,7 @@ class _Builder:
 
     def _copies(self, number: int, pool: int, capacity: int, status: str) -> list[Copy]:
         """One; two in every seventh volume, of which the second is the primary one."""
-        reducing = pool == REDUCING
+        reducing = pool == self.reducing
         thin = number % 2 == 0 or reducing
         compressed = thin and (number % 5 == 0 or reducing)
         used = int(capacity // MIB * self.chance.uniform(0.02, 0.9)) * MIB if thin else capacity
@@ -211,10 +212,10 @@ class _Builder:
         if self.sizes.pools > CHILD:
             sizes[PARENT] += sizes[CHILD]
         for number, size in enumerate(sizes):
-            name = ('Pool_Flash', 'Pool SAS', 'Pool_Child', 'Pool DRP', 'Pool NL', 'Pool_ext')[number % 6]
+            name = ('Pool_Flash', 'Pool SAS', 'Pool_Child', 'Pool R6', 'Pool NL', 'Pool_ext')[number % 6]
             self._add('pool', Pool(
                 id=str(number), name=name if number < 6 else f'{name} {number}', capacity=size, extent=EXTENT,
-                parent=str(PARENT if number == CHILD else number), data_reduction=number == REDUCING,
+                parent=str(PARENT if number == CHILD else number), data_reduction=number == self.reducing,
                 warning=0 if number == CHILD else 80, status=self._state(number, POOL_STATES)))
 
     def _mdisks(self) -> None:

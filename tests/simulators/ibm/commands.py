@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tests.simulators.ibm import errors
+from tests.simulators.ibm.accounts import ADMINISTRATOR, Account
 from tests.simulators.ibm.errors import NotFound, Refusal
-from tests.simulators.ibm.grammar import Manner, Record, Table, show, written
+from tests.simulators.ibm.grammar import Manner, Record, Table, show, without, written
 from tests.simulators.ibm.shell import Interpreted, split
 from tests.simulators.ibm.views import View, system, views
 
 if TYPE_CHECKING:
     from tests.simulators.ibm.server import Storwize
 
-ADMINISTRATOR, MONITOR = 'Administrator', 'Monitor'
 _SHOWN = {'alert': True, 'message': True, 'monitoring': True, 'expired': False, 'fixed': False}
 _IOSTATS = '/dumps/iostats'
 
@@ -38,6 +38,7 @@ class Answer:
 class Call:
     """A command taken apart: flags are True among the options."""
 
+    user: Account
     command: str
     options: Mapping[str, str | bool]
     objects: tuple[str, ...] = ()
@@ -75,8 +76,8 @@ class Interpreter:
         self._commands = {name: command for name, command in self._others().items() if not self._level.lacks(name)}
         self._shell = 'bash' if self._level.prefixed else 'rbash'
 
-    def answer(self, line: str, role: str) -> Answer:
-        """What a line from somebody of a role gets."""
+    def answer(self, line: str, user: Account) -> Answer:
+        """What a line from somebody gets."""
         try:
             words = split(line)
         except Interpreted as found:
@@ -86,7 +87,7 @@ class Interpreter:
             return Answer(words=())
         try:
             name, *rest = self._plain(words)
-            return Answer(self._run(name, rest, role).encode(), words=(name, *rest))
+            return Answer(self._run(name, rest, user).encode(), words=(name, *rest))
         except Refusal as refusal:
             return Answer(stderr=f'{refusal}\n'.encode(), status=refusal.status, words=tuple(words))
 
@@ -102,25 +103,25 @@ class Interpreter:
             raise NotFound(self._shell, words[0])
         return words
 
-    def _run(self, name: str, rest: Sequence[str], role: str) -> str:
+    def _run(self, name: str, rest: Sequence[str], user: Account) -> str:
         model = self._array.model
         view = self._views.get(name)
         if view is not None:
-            call = self._taken_apart(name, rest, {
+            call = self._taken_apart(user, name, rest, {
                 'filtervalue': True, **({'bytes': False} if view.bytes and name not in self._level.no_bytes else {})})
             with model.lock:
                 return model.derived((name, *rest), lambda: self._shown(view, call))
         command = self._commands.get(name)
         if command is None:
             raise NotFound(self._shell, name)
-        if command.change and role != ADMINISTRATOR:
+        if command.change and user.role != ADMINISTRATOR:
             raise Refusal(errors.NOT_AUTHORIZED)
-        call = self._taken_apart(name, rest, command.options)
+        call = self._taken_apart(user, name, rest, command.options)
         with model.lock:
             shown = command.run(call)
             return shown if isinstance(shown, str) else self._written(shown, call)
 
-    def _taken_apart(self, name: str, rest: Sequence[str], known: Mapping[str, bool]) -> Call:
+    def _taken_apart(self, user: Account, name: str, rest: Sequence[str], known: Mapping[str, bool]) -> Call:
         known = {'delim': True, 'nohdr': False, **known}
         options: dict[str, str | bool] = {}
         objects: list[str] = []
@@ -139,14 +140,14 @@ class Interpreter:
                 options[word[1:]] = value
         if len(str(options.get('delim', '!'))) != 1:
             raise Refusal(errors.UNKNOWN_PARAMETER, str(options['delim']))
-        return Call(name, options, tuple(objects))
+        return Call(user, name, options, tuple(objects))
 
     def _manner(self, call: Call) -> Manner:
         return Manner(call.value('delim'), 'nohdr' not in call.options, 'bytes' in call.options,
                       self._level.raw_control_characters)
 
     def _written(self, shown: Table | Record, call: Call) -> str:
-        manner = self._manner(call)
+        manner, shown = self._manner(call), without(shown, self._level.without)
         if call.value('filtervalue') is not None and isinstance(shown, Table):
             shown = _filtered(shown, call.value('filtervalue') or '', manner)
         return show(shown, manner)
@@ -191,7 +192,7 @@ class Interpreter:
         }
 
     def _current_user(self, call: Call) -> Record:
-        return Record([[('name', self._array.username), ('role', self._array.accounts[self._array.username].role)]])
+        return Record([[('name', call.user.name), ('role', call.user.role)]])
 
     def _clock(self, call: Call) -> str:
         return f'{datetime.fromtimestamp(self._array.clock(), ZoneInfo(self._array.model.system.time_zone)):%c %Z}\n'

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulators.control import ControlServer
 from tests.simulators.ibm import changes
-from tests.simulators.ibm.commands import ADMINISTRATOR, MONITOR
+from tests.simulators.ibm.accounts import ROLES, STATES
 from tests.simulators.ibm.events import Event
 from tests.simulators.ibm.injection import Fault
 from tests.simulators.ibm.model import Volume
 
 if TYPE_CHECKING:
     from tests.simulators.ibm.server import Storwize
-
-_ACCOUNT_STATES = ('normal', 'locked', 'expired')
 
 
 class Control:
@@ -110,14 +108,14 @@ class Control:
 
     def account_state(self, state: str) -> None:
         """normal, locked (nobody gets in) or expired (who gets in is told, and sent away)."""
-        if state not in _ACCOUNT_STATES:
-            raise ValueError(f'states are {", ".join(_ACCOUNT_STATES)}')
+        if state not in STATES:
+            raise ValueError(f'states are {", ".join(STATES)}')
         self._array.accounts[self._array.username].state = state
 
     def role(self, role: str) -> None:
         """Administrator or Monitor."""
-        if role not in (ADMINISTRATOR, MONITOR):
-            raise ValueError(f'roles are {ADMINISTRATOR} and {MONITOR}')
+        if role not in ROLES:
+            raise ValueError(f'roles are {", ".join(ROLES)}')
         self._array.accounts[self._array.username].role = role
 
     # --- objects ---
@@ -154,19 +152,14 @@ class Control:
         array = self._array
         with array.model.changing():
             item = array.model.find('node', node)
-            if item.status != 'online':
-                return
-            if item.config:
-                self.fail_over()
-            item.status = 'offline'
-            array.statistics.node(node, False)
+            if item.status == 'online':
+                if item.config:
+                    array.fail_over()
+                self.change('node', node, status='offline')
 
     def bring_up(self, node: str) -> None:
         """A node starts; its counters begin at zero."""
-        array = self._array
-        with array.model.changing():
-            array.model.find('node', node).status = 'online'
-            array.statistics.node(node, True)
+        self.change('node', node, status='online')
 
     def reboot(self, node: str, seconds: float = 0.0) -> None:
         """A node starts anew; the array's clock moves by what it takes. Another one then is the configuration node."""
@@ -176,15 +169,7 @@ class Control:
 
     def fail_over(self) -> None:
         """Another node becomes the configuration node, and all connections end. ValueError if there is none."""
-        array = self._array
-        with array.model.changing():
-            now = array.model.config_node
-            other = next((one for one in array.model['node'].values()
-                          if one is not now and one.status == 'online'), None)
-            if other is None:
-                raise ValueError('no other node is online')
-            now.config, other.config = False, True
-        array.hang_up()
+        self._array.fail_over()
 
     def advance(self, seconds: float) -> float:
         """Move the array's clock; the time it then is."""

@@ -232,10 +232,8 @@ class Events:
                 None if type.status == 'message' or number % 5 == 4 else at + 3 * _HOUR, number % 5 == 4)
         for kind in OBJECT_TYPES:
             for item in () if kind == 'system' else self._model[kind].values():
-                type = next((type for type in TYPES.values() if (type.kind, type.becomes) == (kind, item.status)), None)
-                if type is not None:
-                    at = now - 2 * _HOUR - 1000 * (int(item.id) % 7)
-                    event = self._entry(type, kind, item.id, at)
+                for type in [one for one in TYPES.values() if (one.kind, one.becomes) == (kind, item.status)][:1]:
+                    event = self._entry(type, kind, item.id, now - 2 * _HOUR - 1000 * (int(item.id) % 7))
                     self._before[event.sequence] = 'active' if kind == 'fc_port' else 'online'
         for name in ('certificate', 'time differs', 'quorum'):
             self._entry(TYPES[name], 'system', self._model.system.id, now - _HOUR)

@@ -44,6 +44,17 @@ class Manner:
     raw: bool = False           # control characters as they are
 
 
+def without(view: Table | Record, names: frozenset[str]) -> Table | Record:
+    """The view as it was before these columns, or keys, were there."""
+    if isinstance(view, Record):
+        return Record([[pair for pair in section if pair[0] not in names] for section in view.sections])
+    kept = [place for place, column in enumerate(view.columns) if column not in names]
+    if len(kept) == len(view.columns):
+        return view
+    return Table(tuple(view.columns[place] for place in kept),
+                 [tuple(row[place] for place in kept) for row in view.rows])
+
+
 def size(bytes: int) -> str:
     """With two digits and the largest unit that leaves something in front of the point."""
     value, unit = bytes / 2**20, 0

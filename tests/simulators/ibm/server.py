@@ -7,13 +7,14 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import asyncssh
 
 from tests.simulators.clock import Clock
+from tests.simulators.ibm.accounts import ADMINISTRATOR, Account
 from tests.simulators.ibm.build import Sizes, build
-from tests.simulators.ibm.commands import ADMINISTRATOR, Answer, Interpreter
+from tests.simulators.ibm.commands import Answer, Interpreter
 from tests.simulators.ibm.control import Control
 from tests.simulators.ibm.dumps import DIRECTORY, Dumps
 from tests.simulators.ibm.events import Events
@@ -26,7 +27,6 @@ from tests.simulators.injection import Faults
 from tests.simulators.ssh import Answers, Reply, SshServer, Vanished
 
 _MAX_LOG = 200_000
-ACCOUNT_STATES = ('normal', 'locked', 'expired')
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,6 @@ class Seen:
     words: tuple[str, ...]
     status: int | None
     user: str
-
-
-@dataclass
-class Account:
-    """Somebody who may log in. `key` is a public one; `state` is one of ACCOUNT_STATES."""
-
-    name: str
-    password: str
-    role: str = ADMINISTRATOR
-    key: str = ''
-    state: str = 'normal'
 
 
 class Storwize(Answers):
@@ -80,7 +69,7 @@ class Storwize(Answers):
         self.agent = Agent(self.model, clock=self.clock, number=level.vendor_number, source=trap_source)
         self.events = Events(self.model, self.clock, self.agent.announce)
         self.statistics = Statistics(self.model, self.clock)
-        self.events.changed = self.statistics.note
+        self.events.changed = self._changed
         self.dumps = Dumps(self.model, self.statistics, self.clock, level.stat_types)
         self._interpreter = Interpreter(self)
         self._server = SshServer(self, host=host, port=port, algorithms=algorithms, channels=channel_limit,
@@ -160,6 +149,23 @@ class Storwize(Answers):
         while not self._stopping.wait(every):
             self.model.move()
 
+    def _changed(self, kind: str, item: Any) -> None:
+        """Something broke, or was mended, and counts differently from now on."""
+        if kind == 'node' and item.config and item.status != 'online':
+            self.fail_over()
+        self.statistics.note(kind, item)
+
+    def fail_over(self) -> None:
+        """Another node becomes the configuration node, and all connections end. ValueError if there is none."""
+        with self.model.changing():
+            now = self.model.config_node
+            other = next((one for one in self.model['node'].values()
+                          if one is not now and one.status == 'online'), None)
+            if other is None:
+                raise ValueError('no other node is online')
+            now.config, other.config = False, True
+        self.hang_up()
+
     # --- logins ---
 
     def admits(self, sessions: int) -> bool:
@@ -194,7 +200,7 @@ class Storwize(Answers):
             self.log.append(Seen(command, (), 1, username))
             return Reply(stderr=b'Your password has expired. Change it in the management interface.\n', status=1,
                          hang_up=True)
-        answer = self._interpreter.answer(command, account.role)
+        answer = self._interpreter.answer(command, account)
         words = answer.words or ()
         fault = self.faults.take(lambda fault: fault.concerns(words)) if answer.words is not None else None
         reply = self._reply(answer)

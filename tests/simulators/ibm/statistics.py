@@ -59,14 +59,12 @@ class Statistics:
             system.statistics_minutes = minutes or system.statistics_minutes
             self.periods.append(Period(self._clock(), system.statistics_minutes if on else None))
 
-    def node(self, node: str, up: bool) -> None:
-        """A node goes down and counts no more, or comes up and counts from zero."""
-        self._life[node].append((self._clock(), up))
-
     def note(self, kind: str, item: Any) -> None:
-        """Something is new or has changed; if it is a volume, its load may have."""
+        """Something is new or has changed: the load of a volume; a node, which begins to count from zero or stops."""
         if kind == 'volume':
             self._loads.setdefault(item.id, []).append((self._clock(), _iops(item)))
+        elif kind == 'node' and (up := item.status == 'online') != self._life[item.id][-1][1]:
+            self._life[item.id].append((self._clock(), up))
 
     def up_since(self, node: str, at: float) -> float | None:
         """When a node that was up right before that time had started; None if it was down."""
@@ -134,19 +132,21 @@ class Statistics:
 
     def _all_work(self, begin: float, end: float) -> dict[str, float]:
         """I/O of all volumes in all nodes between two times."""
-        return self._model.derived(('work', begin, end), lambda: {
-            volume.id: self._volume_work(volume, begin, end) for volume in self._model['volume'].values()})
+        return self._model.derived(('work', begin, end), lambda: self._make_work(begin, end))
 
-    def _volume_work(self, volume: Volume, begin: float, end: float) -> float:
-        loads = self._loads[volume.id]
-        if len(loads) == 1:
-            return loads[0][1] * self._between(volume.workload, max(begin, loads[0][0]), end)
-        until = [load[0] for load in loads[1:]] + [end]
-        return sum(iops * self._between(volume.workload, max(begin, since), min(end, stop))
-                   for (since, iops), stop in zip(loads, until, strict=True))
-
-    def _between(self, workload: str, begin: float, end: float) -> float:
-        return self._model.derived((workload, begin, end), lambda: self._work.between(workload, begin, end))
+    def _make_work(self, begin: float, end: float) -> dict[str, float]:
+        whole = {workload: self._work.between(workload, begin, end) for workload in WORKLOADS}
+        found = {}
+        for volume in self._model['volume'].values():
+            loads = self._loads[volume.id]
+            if len(loads) == 1 and loads[0][0] <= begin:
+                found[volume.id] = loads[0][1] * whole[volume.workload]
+            else:
+                until = [load[0] for load in loads[1:]] + [end]
+                found[volume.id] = sum(
+                    iops * self._work.between(volume.workload, max(begin, since), min(end, stop))
+                    for (since, iops), stop in zip(loads, until, strict=True))
+        return found
 
     def _sums(self, begin: float, end: float) -> dict[tuple[str, str | None, str], float]:
         """By node, pool (None: all) and workload. A child pool is on the MDisks of its parent."""

@@ -283,7 +283,7 @@ _VOLUME = _columns('id name IO_group_id IO_group_name status mdisk_grp_id mdisk_
                    ' volume_name function')
 _NEW_VOLUME = ('protocol', 'volume_group_id', 'volume_group_name')
 _COPY = _columns('vdisk_id vdisk_name copy_id status sync primary mdisk_grp_id mdisk_grp_name capacity type se_copy'
-                 ' easy_tier easy_tier_status compressed_copy')
+                 ' easy_tier easy_tier_status compressed_copy deduplicated_copy')
 _THIN_COPY = _columns('vdisk_id vdisk_name copy_id mdisk_grp_id mdisk_grp_name capacity used_capacity real_capacity'
                       ' free_capacity overallocation autoexpand warning grainsize se_copy compressed_copy')
 
@@ -345,10 +345,7 @@ def _copy_section(model: Model, level: Level, volume: Volume, copy: Copy) -> Pai
         ('se_copy', copy.thin and not copy.compressed), ('easy_tier', 'on'), ('easy_tier_status', 'balanced')]
     if disk is not None:
         pairs += [('tier', disk.tier), ('tier_capacity', real)]
-    pairs.append(('compressed_copy', copy.compressed))
-    if level.deduplication:
-        pairs.append(('deduplicated_copy', copy.deduplicated))
-    return pairs
+    return [*pairs, ('compressed_copy', copy.compressed), ('deduplicated_copy', copy.deduplicated)]
 
 
 def _each_copy(model: Model) -> Iterable[tuple[Volume, Copy]]:
@@ -358,7 +355,7 @@ def _each_copy(model: Model) -> Iterable[tuple[Volume, Copy]]:
 def _copies(model: Model, level: Level) -> Sequence[Row]:
     return [(volume.id, volume.name, copy.id, copy.status, True, copy.primary, copy.pool, model['pool'][copy.pool].name,
              Size(volume.capacity), 'striped', copy.thin and not copy.compressed, 'on', 'balanced', copy.compressed,
-             *((copy.deduplicated,) if level.deduplication else ())) for volume, copy in _each_copy(model)]
+             copy.deduplicated) for volume, copy in _each_copy(model)]
 
 
 def _thin_copies(model: Model, level: Level) -> Sequence[Row]:
@@ -439,14 +436,13 @@ def _nothing(model: Model, level: Level) -> Sequence[Row]:
 def views(level: Level) -> dict[str, View]:
     """By command."""
     volume = (*_VOLUME, *(() if level.lacks('lsvolumegroup') else _NEW_VOLUME))
-    copy = (*_COPY, *(('deduplicated_copy',) if level.deduplication else ()))
     found = {
         'lsmdiskgrp': View(_POOL, _pools, 'pool', _pool_record, bytes=True),
         'lsmdisk': View(_MDISK, _mdisks, 'mdisk', _mdisk_record, bytes=True),
         'lsdrive': View(_DRIVE, _drives, 'drive', _drive_record, bytes=True),
         'lsenclosure': View(_ENCLOSURE, _enclosures),
         'lsvdisk': View(volume, _volumes, 'volume', _volume_record, bytes=True),
-        'lsvdiskcopy': View(copy, _copies, bytes=True),
+        'lsvdiskcopy': View(_COPY, _copies, bytes=True),
         'lssevdiskcopy': View(_THIN_COPY, _thin_copies, bytes=True),
         'lsvolumegroup': View(_columns('id name volume_count backup_status last_backup_time owner_id owner_name'),
                               _volume_groups),
