@@ -18,7 +18,6 @@ Rates = Mapping[str, float]
 
 _DIGITS = 3
 RETENTION_SECONDS = 15 * 300    # fifteen intervals; they are five minutes unless somebody has chosen others
-INTERVAL_SECONDS = 300
 
 
 class Formula(NamedTuple):
@@ -96,8 +95,7 @@ _FILES = {_VOLUMES.resource_type: (_VOLUMES, (VOLUMES,)), _DISKS.resource_type: 
 
 def capabilities() -> dict[str, Any]:
     """What can be measured."""
-    return kit.capabilities(_VOLUMES, _DISKS, _CONTROLLERS, _PORTS, historic=True, retention_seconds=RETENTION_SECONDS,
-                            interval_seconds=INTERVAL_SECONDS)
+    return kit.capabilities(_VOLUMES, _DISKS, _CONTROLLERS, _PORTS, historic=True, retention_seconds=RETENTION_SECONDS)
 
 
 def kinds(points: kit.Points) -> list[str]:
