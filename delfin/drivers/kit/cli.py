@@ -86,7 +86,13 @@ class CliSession:
 
     def change(self, *arguments: str) -> str:
         """As `read`, for a command that changes something: it is sent once."""
-        return self._once(self.words(arguments, True))
+        words = self.words(arguments, True)
+        try:
+            return self._once(words)
+        except ShellBroke as error:
+            if error.sent:
+                raise
+            return self._once(words)
 
     def read_each(self, commands: Iterable[Sequence[str]]) -> list[str | None]:
         """The outputs of many commands in their order, on as many channels as `LIMITS` allow at once; None where the

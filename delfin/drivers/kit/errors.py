@@ -56,7 +56,13 @@ class ConnectionBroke(exception.BadResponse):
 
 
 class ShellBroke(exception.SSHException):
-    """The SSH connection ended in the middle of a command: commands that only read are run again, once."""
+    """The SSH connection ended in the middle of a command, or before it was sent (`sent` is false): those that only
+    read, or were not sent, are run again, once.
+    """
+
+    def __init__(self, *args: Any, sent: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sent = sent
 
 
 class UnknownCommand(exception.StorageBackendException):

@@ -56,7 +56,9 @@ class Shell:
         `ssh_connection.MAX_OUTPUT_BYTES`; and what `ssh_connection.connect` raises.
         """
         deadline = time.monotonic() + seconds
-        with self._unbroken(), self._channel(self.transport()) as channel:
+        with self._unbroken(sent=False):
+            channel = self._channel(self.transport())
+        with self._unbroken(), channel:
             # No EOF is sent: where the machine closes the channel at that moment, paramiko sends it too late, and for
             # that servers end the connection. A command that reads its input must be given some.
             channel.exec_command(command)
@@ -109,18 +111,15 @@ class Shell:
         if client is not None:
             client.close()
 
-    @contextmanager
-    def _channel(self, transport: paramiko.Transport) -> Iterator[paramiko.Channel]:
+    def _channel(self, transport: paramiko.Transport) -> paramiko.Channel:
         try:
-            channel = transport.open_session(timeout=self.settings.timeout)
+            return transport.open_session(timeout=self.settings.timeout)
         except paramiko.ChannelException as error:
             raise ArrayBusy(message=f'{self.settings.host} opens no further channel ({error.text or error}): too many '
                                     'sessions are in use there.') from error
-        with channel:
-            yield channel
 
     @contextmanager
-    def _unbroken(self) -> Iterator[None]:
+    def _unbroken(self, *, sent: bool = True) -> Iterator[None]:
         """`ShellBroke` for all that a broken connection raises. It is closed then, for everybody."""
         try:
             yield
@@ -128,5 +127,5 @@ class Shell:
             raise
         except (paramiko.SSHException, OSError, EOFError) as error:
             self.close()
-            raise ShellBroke(f'the connection to {self.settings.host} broke: '
-                             f'{error or type(error).__name__}') from error
+            raise ShellBroke(f'the connection to {self.settings.host} broke: {error or type(error).__name__}',
+                             sent=sent) from error
