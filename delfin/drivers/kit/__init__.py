@@ -13,13 +13,14 @@ A table is data: somebody who knows the vendor's manual can check it without rea
 is made, that is, when the driver is imported: a column, metric or unit that does not exist is a ValueError.
 """
 
-from delfin.drivers.kit.errors import ArrayBusy, NotThere, SessionExpired
-from delfin.drivers.kit.limits import Limits
-from delfin.drivers.kit.mapping import Table, constant
+from delfin.drivers.kit.errors import ArrayBusy, NotThere, Refused, SessionExpired
+from delfin.drivers.kit.limits import Limits, in_parallel
+from delfin.drivers.kit.mapping import OTHERS, Table, combined, constant, first_of, product
 from delfin.drivers.kit.metrics import MetricTable, Points, capabilities
 from delfin.drivers.kit.paging import by_cursor, by_offset
 from delfin.drivers.kit.session import RestDriver, RestSession
 from delfin.drivers.kit.traps import TrapTable
 
-__all__ = ['ArrayBusy', 'Limits', 'MetricTable', 'NotThere', 'Points', 'RestDriver', 'RestSession', 'SessionExpired',
-           'Table', 'TrapTable', 'by_cursor', 'by_offset', 'capabilities', 'constant']
+__all__ = ['OTHERS', 'ArrayBusy', 'Limits', 'MetricTable', 'NotThere', 'Points', 'Refused', 'RestDriver', 'RestSession',
+           'SessionExpired', 'Table', 'TrapTable', 'by_cursor', 'by_offset', 'capabilities', 'combined', 'constant',
+           'first_of', 'in_parallel', 'product']

@@ -34,5 +34,11 @@ class NotThere(exception.StorageBackendException):
     """
 
 
+class Refused(exception.StorageBackendException):
+    """The array said no with a code that `ERRORS` does not have. Unlike a time-out or a web page it is an answer, so a
+    driver may catch it where the vendor has no code of its own for "this model does not have that".
+    """
+
+
 class ConnectionBroke(exception.BadResponse):
     """The connection ended in the middle of an answer, or of waiting for one: reads are repeated."""

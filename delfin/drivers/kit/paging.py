@@ -22,11 +22,13 @@ Entry = TypeVar('Entry')
 Cursor = TypeVar('Cursor')
 
 
-def by_offset(fetch: Callable[[int, int], Sequence[Entry] | None], size: int) -> Iterator[Entry]:
+def by_offset(fetch: Callable[[int, int], Sequence[Entry] | None], size: int,
+              key: Callable[[Entry], Any] = lambda entry: entry) -> Iterator[Entry]:
     """Entries of `fetch(offset, size)` until a page is shorter than `size` (or None).
 
     An array that ignores the paging is understood: a first page with more entries than were asked for is the whole
-    list, and a page that begins as the first one did ends it. `BadResponse` if a later page is too long.
+    list, and a page that begins as the first one did ends it; `key` is by what an entry is known again when some of its
+    fields change. `BadResponse` if a later page is too long.
     """
     first: Any = None
     offset = 0
@@ -34,9 +36,9 @@ def by_offset(fetch: Callable[[int, int], Sequence[Entry] | None], size: int) ->
         page = fetch(offset, size) or ()
         if offset and len(page) > size:
             raise exception.BadResponse(message=f'The array sent {len(page)} entries in a page of {size}.')
-        if not page or (offset and page[0] == first):
+        if not page or (offset and key(page[0]) == first):
             return
-        first = page[0] if not offset else first
+        first = key(page[0]) if not offset else first
         yield from page
         if len(page) != size:
             return

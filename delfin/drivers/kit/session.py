@@ -5,7 +5,8 @@ ended when the driver goes.
     class AcmeSession(RestSession):
         BASE = '/api/v1'
         CODE, WORDS = 'error.code', 'error.text'        # where they stand in an answer
-        ERRORS = {'E_LOGIN': exception.InvalidUsernameOrPassword, 'E_FULL': exception.StorageMaxUserCountException}
+        ERRORS = {'E_LOGIN': exception.InvalidUsernameOrPassword, 'E_FULL': exception.StorageMaxUserCountException,
+                  'E_LOCKED': (exception.InvalidCredential, 'Unlock the account on the array.')}
 
         def log_in(self, username, password):
             self.headers['X-Acme-Token'] = self.post('/sessions', {'user': username, 'password': password})['token']
@@ -25,7 +26,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -36,8 +37,8 @@ from requests.structures import CaseInsensitiveDict
 from delfin import cryptor, exception
 from delfin.common.text import printable
 from delfin.drivers.driver import StorageDriver
-from delfin.drivers.kit.errors import ArrayBusy, ConnectionBroke, NotThere, SessionExpired
-from delfin.drivers.kit.limits import Gate, Limits
+from delfin.drivers.kit.errors import ArrayBusy, ConnectionBroke, NotThere, Refused, SessionExpired
+from delfin.drivers.kit.limits import Gate, Item, Limits, Result, in_parallel
 from delfin.drivers.kit.mapping import field_of
 from delfin.drivers.utils.rest_client import RestClient
 
@@ -48,6 +49,7 @@ _HTTP_ERRORS: Mapping[int, type[exception.DelfinException]] = {
 # When too many are logged in, somebody may go.
 _LOGIN_MAY_WAIT = (ArrayBusy, ConnectionBroke, exception.StorageMaxUserCountException)
 _READ_MAY_WAIT = (ArrayBusy, ConnectionBroke)
+_Error = type[exception.DelfinException]
 # What methods of subclasses raise when an answer is not what they expect.
 _UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -56,15 +58,17 @@ class RestSession:
     """The session with one array; the arguments are a driver's. For any number of threads.
 
     Say in a subclass how the array does it: `BASE` stands before every path; `CODE` and `WORDS` are the fields of an
-    answer (dots lead inside) with the error's code and text; `ERRORS` maps codes, or HTTP statuses, to exceptions;
-    `LIMITS` says how hard the array may be asked. `log_in` is needed, the other methods are not.
+    answer (dots lead inside) with the error's code and text; `ERRORS` maps codes, or HTTP statuses, to exceptions, or
+    to an exception and what to do about it; `LIMITS` says how hard the array may be asked; characters of `QUERY_SAFE`
+    stay as they are in queries, for arrays that do not read `%2C`. `log_in` is needed, the other methods are not.
     """
 
     BASE: ClassVar[str] = ''
     CODE: ClassVar[str | None] = None
     WORDS: ClassVar[str | None] = None
-    ERRORS: ClassVar[Mapping[int | str, type[exception.DelfinException]]] = {}
+    ERRORS: ClassVar[Mapping[int | str, _Error | tuple[_Error, str]]] = {}
     LIMITS: ClassVar[Limits] = Limits()
+    QUERY_SAFE: ClassVar[str] = '/'
 
     def __init__(self, **access: Any) -> None:
         self._client = RestClient(**access)
@@ -88,6 +92,12 @@ class RestSession:
 
     def log_out(self) -> None:
         """End the session on the array. Do: arrays allow few, and some keep them for ever."""
+
+    def url_of(self, path: str) -> str:
+        """Where a path of the callers' stands; here below `BASE`. For arrays that want something in it which they tell
+        at the login.
+        """
+        return f'{self.BASE}{path}'
 
     def code_of(self, status: int, body: Any) -> int | str | None:
         """The error code of an answer, None if it is good; here the field `CODE`, else the HTTP status from 400 on.
@@ -120,6 +130,12 @@ class RestSession:
         """Read; repeated when the array is busy or the connection breaks. Arguments that are None are left out."""
         return self.call('GET', path, query=query)
 
+    def gather(self, ask: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """`ask` of each item, which makes requests with this session; as many at once as `LIMITS` allow. Answers in the
+        order of the items; the first error ends it.
+        """
+        return in_parallel(ask, items, self.LIMITS.at_once)
+
     def post(self, path: str, body: Any = None) -> Any:
         """Write, once. (After an expired session it is sent again: the array has refused the first.)"""
         return self.call('POST', path, body)
@@ -132,9 +148,10 @@ class RestSession:
         """As `post`."""
         return self.call('DELETE', path, query=query)
 
-    def call(self, method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None, *,
+             reads: bool = False) -> Any:
         """Any of the above: the `payload` of the answer. Raises what `ERRORS` says of the array's code, and what
-        `RestClient.do_call` raises.
+        `RestClient.do_call` raises. `reads` says that a POST changes nothing, so that it may be repeated as a GET is.
         """
         if self._inside == threading.get_ident():
             return self._once(method, path, body, query)
@@ -150,7 +167,7 @@ class RestSession:
                 self._expired(epoch)
                 renewed = True
             except _READ_MAY_WAIT as error:
-                if method != 'GET' or attempt >= self.LIMITS.attempts:
+                if not (reads or method == 'GET') or attempt >= self.LIMITS.attempts:
                     raise
                 self._wait(attempt, error)
 
@@ -243,7 +260,8 @@ class RestSession:
     def _once(self, method: str, path: str, body: Any, query: Mapping[str, Any] | None) -> Any:
         self._open()
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        url = f'{self.BASE}{path}' + (f'?{urlencode(given, quote_via=quote)}' if given else '')
+        place = self.url_of(path)
+        url = place + (f'?{urlencode(given, quote_via=quote, safe=self.QUERY_SAFE)}' if given else '')
         with self._gate.turn():
             started = time.monotonic()
             try:
@@ -254,7 +272,7 @@ class RestSession:
         del response        # an error that somebody keeps would keep its connection open
         self._log.debug('%s %s: %d, %d bytes, %.0f ms', method, path, status, len(content),
                         (time.monotonic() - started) * 1000)
-        return self._read(status, headers, content, f'{method} {self.BASE}{path}')
+        return self._read(status, headers, content, f'{method} {place}')
 
     def _read(self, status: int, headers: Mapping[str, str], content: bytes, what: str) -> Any:
         body: Any = {}
@@ -279,10 +297,12 @@ class RestSession:
 
     def _refusal(self, code: int | str, status: int, body: Any, headers: Mapping[str, str],
                  what: str) -> exception.DelfinException:
-        kind = self.ERRORS.get(code) or self.ERRORS.get(str(code)) or self.ERRORS.get(status) or (
-            _HTTP_ERRORS.get(status, exception.StorageBackendException))
+        found = self.ERRORS.get(code) or self.ERRORS.get(str(code)) or self.ERRORS.get(status) or (
+            _HTTP_ERRORS.get(status, exception.StorageBackendException if code == status else Refused))
+        kind, advice = found if isinstance(found, tuple) else (found, '')
         words = printable(self.message_of(body)).strip()[:_WORDS] if body else ''
         text = f'{self.host} answered {what} with {code}' + (f': {words}' if words else '.')
+        text = f'{text.rstrip(".")}. {advice}' if advice else text
         if issubclass(kind, ArrayBusy):
             return kind(message=text, retry_after=_seconds(headers.get('Retry-After')))
         return kind(message=text)

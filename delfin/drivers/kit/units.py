@@ -10,9 +10,11 @@ What cannot be converted is handed on as it is, so that Delfin reports it with t
 from __future__ import annotations
 
 import math
+import re
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from typing import Any, Final
 
@@ -50,6 +52,9 @@ UNITS: Final[Mapping[str, Unit]] = _units()
 # The units of Delfin's metrics, of which two are called as they are not here.
 _OURS: Final = {'MB/s': 'MiB/s', 'KB': 'KiB'}
 _AMBIGUOUS: Final = {f'{letter}B{per}' for letter in 'kKMGTP' for per in ('', '/s')}
+
+_HEX: Final = re.compile(r'0[xX](?:[0-9A-Fa-f]{2})+')
+_DATE: Final = re.compile(r'(\d+)-(\d+)-(\d+),(\d+):(\d+):(\d+)(?:\.(\d))?(?:,([+-])(\d+):(\d+))?')
 
 
 def number(value: Any) -> int | float | None:
@@ -121,13 +126,92 @@ def whole(value: Any) -> Any:
     return value if given is None else round(given)
 
 
+def product(*values: Any) -> Any:
+    """All of them multiplied and rounded; None if one is unknown. One that is no number is handed on."""
+    found: int | float = 1
+    for value in values:
+        if value is None:
+            return None
+        given = number(value)
+        if given is None:
+            return value
+        found *= given
+    return round(found)
+
+
+def total(*values: Any) -> Any:
+    """The sum of those that are known. One that is no number is handed on."""
+    given = [number(value) for value in values if value is not None]
+    if None in given:
+        return next(value for value in values if value is not None and number(value) is None)
+    return round(sum(value for value in given if value is not None)) if given else None
+
+
+def hex_text(value: Any) -> Any:
+    """Text that an SNMP trap may hold as octets, `0x436865636b`; anything else stays, also text that is a number or
+    looks like one without being marked so.
+    """
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        return value
+    octets = bytes.fromhex(value[2:])
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode('latin-1')
+
+
+def date_and_time(value: Any) -> Any:
+    """Epoch milliseconds of a DateAndTime of SNMP (RFC 2579): `2026-1-31,13:0:0.0,+1:0`, or its octets as `0x…`.
+
+    One without zone is unknown: it is the device's own time, wherever that is.
+    """
+    if not isinstance(value, str):
+        return value
+    fields = _date_of_octets(value) or _date_of_display(value)
+    if fields is None:
+        return value
+    year, month, day, hour, minute, second, tenths, zone = fields
+    if zone is None:
+        return None
+    try:
+        at = datetime(year, month, day, hour, minute, min(second, 59),      # 60 is a leap second
+                      tenths * 100_000, timezone(timedelta(minutes=zone)))
+    except ValueError:
+        return value
+    return round(at.timestamp() * 1000)
+
+
+def _date_of_octets(value: str) -> tuple[Any, ...] | None:
+    if not _HEX.fullmatch(value):
+        return None
+    octets = bytes.fromhex(value[2:])
+    if len(octets) not in (8, 11):
+        return None
+    year, *moment = struct.unpack('>H6B', octets[:8])
+    return year, *moment, _zone(chr(octets[8]), octets[9], octets[10]) if len(octets) > 8 else None     # noqa: PLR2004
+
+
+def _date_of_display(value: str) -> tuple[Any, ...] | None:
+    match = _DATE.fullmatch(value.strip())
+    if match is None:
+        return None
+    *moment, tenths, sign, hours, minutes = match.groups()
+    return *map(int, moment), int(tenths or 0), _zone(sign, int(hours), int(minutes)) if sign else None
+
+
+def _zone(sign: str, hours: int, minutes: int) -> int:
+    """Minutes east of Greenwich."""
+    return (hours * 60 + minutes) * (-1 if sign == '-' else 1)
+
+
 def text(value: Any) -> Any:
     """Text without blanks around it; numbers become text."""
     return str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 
 
 _CONVERSIONS: Final[Mapping[str, Conversion]] = {
-    'text': text, 'integer': whole, 'epoch s': epoch_seconds, 'epoch ms': whole, 'ISO 8601': iso_time}
+    'text': text, 'integer': whole, 'epoch s': epoch_seconds, 'epoch ms': whole, 'ISO 8601': iso_time,
+    'DateAndTime': date_and_time, 'hex text': hex_text}
 
 
 def names() -> list[str]:

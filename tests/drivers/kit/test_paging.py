@@ -37,6 +37,12 @@ def test_an_array_that_ignores_offsets_gives_its_list_once(count):
     assert list(by_offset(lambda offset, size: list(range(count)), 5)) == list(range(count))
 
 
+def test_its_first_page_is_known_again_although_it_moved():
+    numbers = itertools.count()
+    assert [row['id'] for row in by_offset(lambda offset, size: [{'id': 'a', 'load': next(numbers)}, {'id': 'b'}], 2,
+                                           key=lambda row: row['id'])] == ['a', 'b']
+
+
 def test_a_later_page_that_is_too_long_is_an_error():
     with pytest.raises(exception.BadResponse):
         list(by_offset(lambda offset, size: list(range(offset, offset + size + bool(offset))), 5))

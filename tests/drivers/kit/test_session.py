@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from delfin import exception
-from delfin.drivers.kit import ArrayBusy, Limits, NotThere, RestDriver, RestSession, SessionExpired
+from delfin.drivers.kit import (
+    ArrayBusy,
+    Limits,
+    NotThere,
+    Refused,
+    RestDriver,
+    RestSession,
+    SessionExpired,
+    in_parallel,
+)
 from delfin.drivers.kit.errors import ConnectionBroke
 from delfin.drivers.kit.limits import Gate
 from delfin.drivers.kit.simulator import Answer, Request, Simulator, route
@@ -75,7 +84,8 @@ class Session(RestSession):
     BASE, CODE, WORDS = '/api', 'error.code', 'error.text'
     LIMITS = Limits(at_once=4, first_pause_seconds=0.5, longest_pause_seconds=3)
     ERRORS = {'gone': SessionExpired, 'login': exception.InvalidUsernameOrPassword,
-              'full': exception.StorageMaxUserCountException, 'busy': ArrayBusy}
+              'full': exception.StorageMaxUserCountException, 'busy': ArrayBusy,
+              'locked': (exception.InvalidCredential, 'Unlock it on the array.')}
 
     def __init__(self, **access: Any) -> None:
         super().__init__(**access)
@@ -224,11 +234,43 @@ def test_a_broken_connection_is_tried_again_for_reads_only(array: Array, session
         session.post('/things', {})
 
 
+def test_a_post_that_only_reads_is_repeated(array: Array, session: Session) -> None:
+    session.get('/things/a')
+    array.answers = [BUSY]
+    assert session.call('POST', '/things', {'a': 1}, reads=True) == {'a': 1}
+
+
+# --- addresses ---
+
+class Placed(Session):
+    """The login tells where everything stands; queries have lists with commas."""
+
+    QUERY_SAFE = ','
+    place = ''
+
+    def log_in(self, username: str, password: str) -> None:
+        super().log_in(username, password)
+        self.place = '/things'
+
+    def url_of(self, path: str) -> str:
+        return f'{self.BASE}{self.place}{path}'
+
+
+def test_what_the_login_tells_may_stand_in_every_path(array: Array) -> None:
+    session = Placed(**array.arguments())
+    assert session.get('/a', ids='1,2&3') == {'name': 'a', 'query': {'ids': '1,2&3'}}
+    assert array.server.requests[-1].path == '/api/things/a?ids=1,2%263'
+    array.answers = [Answer(b'', 404)]
+    with pytest.raises(NotThere, match='GET /api/things/b with 404'):
+        session.get('/b')
+
+
 # --- errors ---
 
 @pytest.mark.parametrize(('answer', 'error', 'words'), [
     (Answer({'error': {'code': 'x7', 'text': 'no\x00thing'}}, 400), exception.StorageBackendException, 'x7: nothing'),
-    (Answer({'error': {'code': 'x7'}}, 200), exception.StorageBackendException, 'with x7.'),
+    (Answer({'error': {'code': 'x7'}}, 200), Refused, 'with x7.'),
+    (Answer({'error': {'code': 'locked', 'text': 'no.'}}), exception.InvalidCredential, 'locked: no. Unlock it on the'),
     (Answer(b'', 404), NotThere, 'with 404.'),
     (Answer(b'', 403), exception.NotAuthorized, 'with 403.'),
     (Answer(b'<html>', 500), exception.StorageBackendException, 'with 500.'),
@@ -245,7 +287,36 @@ def test_what_the_array_refuses_becomes_an_error_of_the_family(array: Array, ses
     assert 'in-the-query' not in str(caught.value)
 
 
+def test_only_an_array_that_speaks_refuses(array: Array, session: Session) -> None:
+    session.get('/things/a')
+    array.answers = [Answer(b'<html>', 500)]
+    with pytest.raises(exception.StorageBackendException) as caught:
+        session.get('/things/a')
+    assert not isinstance(caught.value, Refused)
+
+
 # --- threads ---
+
+def test_many_requests_are_made_a_few_at_once_and_answered_in_order(array: Array, session: Session) -> None:
+    found = session.gather(lambda name: session.get(f'/things/{name}')['name'], map(str, range(30)))
+    assert found == list(map(str, range(30)))
+    assert (array.logins, array.server.connections) == (1, session.LIMITS.at_once)
+
+
+def test_an_error_of_one_leaves_the_rest_alone_and_no_thread_behind() -> None:
+    asked: list[int] = []
+
+    def ask(number: int) -> int:
+        asked.append(number)
+        if number == 1:
+            raise exception.StorageBackendException('no')
+        return number
+    with pytest.raises(exception.StorageBackendException):
+        in_parallel(ask, range(10_000), 2)
+    assert len(asked) < 10_000
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith('kit')]
+
+
 
 def test_threads_share_one_login_and_one_renewal(array: Array, session: Session) -> None:
     with ThreadPoolExecutor(8) as threads:

@@ -9,7 +9,19 @@ import pytest
 
 from delfin import coerce, exception
 from delfin.capabilities import read
-from delfin.drivers.kit import MetricTable, Points, Table, TrapTable, capabilities, constant, units
+from delfin.drivers.kit import (
+    OTHERS,
+    MetricTable,
+    Points,
+    Table,
+    TrapTable,
+    capabilities,
+    combined,
+    constant,
+    first_of,
+    product,
+    units,
+)
 from delfin.findings import UNKNOWN_VALUE, Findings
 from delfin.kinds import KINDS
 
@@ -71,7 +83,55 @@ def test_two_rows_share_nothing():
     assert second['extra'] == {'tier': 1}
 
 
+@pytest.mark.parametrize('value', [-1, '-1', 2**64 - 1])
+def test_numbers_may_say_unknown_too(value):
+    assert volume({'size': value}, {'total_capacity': ('size', 'GiB')}, missing=('-1', str(2**64 - 1))) == {}
+
+
+def test_a_vendor_who_says_else_means_all_other_words():
+    table = Table('volumes', {'status': ('state', {27: 'available', OTHERS: 'error'})})
+    assert list(table.rows([{'state': '27'}, {'state': 53}, {}])) == [{'status': 'available'}, {'status': 'error'}, {}]
+
+
+STATUS = first_of(('health', {'dead': 'error', 'well': None}), ('state', {'on': 'available'}))
+
+
+@pytest.mark.parametrize(('reply', 'status'), [
+    ({'health': 'dead', 'state': 'on'}, 'error'), ({'health': 'odd', 'state': 'on'}, 'available'),
+    ({'health': 'well', 'state': 'on'}, 'available'), ({'state': 'on'}, 'available'),
+    ({'health': 'odd', 'state': 'frozen'}, 'frozen'), ({'health': 'odd'}, None)])
+def test_the_first_field_that_tells_decides_and_the_last_word_is_kept(reply, status):
+    assert volume(reply, {'status': STATUS}).get('status') == status
+
+
+def test_the_first_of_several_names_and_what_holds_without_any():
+    columns = {'name': first_of('label', 'path'), 'compressed': first_of(('zip', {'no': False, OTHERS: True}),
+                                                                         constant(False))}
+    assert volume({'label': '--', 'path': '/a', 'zip': 'yes'}, columns, missing=('--',)) == {
+        'name': '/a', 'compressed': True}
+    assert volume({}, columns) == {'compressed': False}
+
+
+def test_several_fields_make_one_value():
+    columns = {'total_capacity': product('blocks', 'size'), 'used_capacity': combined(units.total, 'a', 'b'),
+               'name': combined(lambda rack, slot: f'{rack}/{slot}', 'rack', 'slot')}
+    assert volume({'blocks': '8', 'size': 512, 'a': '1', 'rack': 'r'}, columns) == {
+        'total_capacity': 4096, 'used_capacity': 1, 'name': 'r/None'}
+    assert volume({'blocks': 'many', 'size': 512}, columns)['total_capacity'] == 'many'
+    assert volume({'blocks': 8, 'b': 'few'}, columns) == {'used_capacity': 'few'}
+
+
+def test_fields_are_found_however_they_are_spelt_but_first_as_in_the_table():
+    columns = {'name': 'NAME', 'wwn': 'Wwn', 'total_capacity': product('size', 'blockSize')}
+    reply = {'name': 'b', 'NAME': 'a', 'wwn': 'w', 'SIZE': 2, 'BLOCKSIZE': '512'}
+    assert volume(reply, columns, any_case=True) == {'name': 'a', 'wwn': 'w', 'total_capacity': 1024}
+    assert volume(reply, columns) == {'name': 'a'}
+
+
 @pytest.mark.parametrize(('name', 'columns', 'words'), [
+    ('volumes', {'status': first_of('x', ('state', {'ok': 'normal'}))}, '"normal" is none of available, error'),
+    ('volumes', {'status': first_of('x', constant('normal'))}, '"normal" is none of available, error'),
+    ('volumes', {'status': ('state', {OTHERS: 'normal'})}, '"normal" is none of available, error'),
     ('volume', {}, 'there is no table "volume"'),
     ('volumes', {'capacity': 'size'}, 'no column "capacity"'),
     ('volumes', {'status': ('state', {'ok': 'normal'})}, '"normal" is none of available, error'),
@@ -99,6 +159,12 @@ def test_there_is_a_table_for_everything_that_drivers_return(name):
     ('epoch s', '1769860800', 1769860800000), ('epoch s', 1.5, 1500), ('epoch ms', '12', 12),
     ('ISO 8601', '2026-01-31T12:00:00Z', 1769860800000), ('ISO 8601', '2026-01-31T13:00:00+01:00', 1769860800000),
     ('integer', '3.0', 3), ('text', 17, '17'), ('text', ' a ', 'a'),
+    ('hex text', '0x436865636b', 'Check'), ('hex text', '0xc3a4', '\u00e4'), ('hex text', '0xe4', '\u00e4'),
+    ('hex text', '0x123', '0x123'), ('hex text', '123456', '123456'), ('hex text', 'cafe', 'cafe'),
+    ('DateAndTime', '2024-6-3,9:2:2.0,+8:0', 1717376522000), ('DateAndTime', '0x07E80603090202002B0800', 1717376522000),
+    ('DateAndTime', '2024-6-3,9:2:2.5,-0:30', 1717407122500), ('DateAndTime', '2024-6-3,9:2:60,+0:0', 1717405379000),
+    ('DateAndTime', '2024-13-3,9:2:2.0,+8:0', '2024-13-3,9:2:2.0,+8:0'), ('DateAndTime', '0x0102', '0x0102'),
+    ('DateAndTime', '2024-6-3,9:2:2.0', None), ('DateAndTime', '0x07E8060309020200', None),
 ])
 def test_values_are_converted_by_name(name, value, expected):
     assert units.conversion(name)(value) == expected
@@ -141,6 +207,24 @@ def test_a_trap_becomes_an_alert_whatever_the_instances():
 
 def test_its_end_is_a_recovery():
     assert TRAPS.alert(trap('0.2', **{f'{BASE}.2.1.0': 'A7'})) == {'alert_id': 'A7', 'category': 'Recovery'}
+
+
+NAMED = TrapTable(BASE, {'0.1': {'category': 'Fault'}}, {
+    'alert_id': 'acmeCode', 'location': combined(lambda node, part: ', '.join(filter(None, (node, part))), 'acmeNode',
+                                                 'acmePart')},
+    variables={'acmeCode': '2.1', 'acmeNode': '2.2', 'acmePart': '2.3'}, required=('acmeCode', 'acmeNode'),
+    missing=('--',))
+
+
+def test_variables_may_have_the_names_of_the_mib():
+    told = NAMED.alert(trap(**{f'{BASE}.2.1.0': '7', f'{BASE}.2.2.0': 'n', f'{BASE}.2.3.0': 'fan'}))
+    assert told == {'alert_id': '7', 'location': 'n, fan', 'category': 'Fault'}
+
+
+@pytest.mark.parametrize('node', [{}, {f'{BASE}.2.2.0': ' '}, {f'{BASE}.2.2.0': '--'}])
+def test_an_error_says_which_variable_is_missing_by_its_name(node):
+    with pytest.raises(exception.InvalidResults, match='has no acmeNode .variable 1.3'):
+        NAMED.alert(trap(**{f'{BASE}.2.1.0': '7', **node}))
 
 
 def test_an_object_id_that_only_begins_alike_is_another():
