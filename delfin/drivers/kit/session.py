@@ -130,6 +130,14 @@ class RestSession:
         """Read; repeated when the array is busy or the connection breaks. Arguments that are None are left out."""
         return self.call('GET', path, query=query)
 
+    def address_of(self, path: str, **query: Any) -> str:
+        """The whole URL that `get` would ask, for arrays that take URLs in the body of a request."""
+        return f'{self._client.san_address}{self._placed(path, query)}'
+
+    def answer_of(self, body: Any, what: str) -> Any:
+        """The `payload` of an answer inside of an answer; raises as if it had come alone. `what` names it in errors."""
+        return self._judged(200, body, {}, what)
+
     def gather(self, ask: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """`ask` of each item, which makes requests with this session; as many at once as `LIMITS` allow. Answers in the
         order of the items; the first error ends it.
@@ -259,9 +267,7 @@ class RestSession:
 
     def _once(self, method: str, path: str, body: Any, query: Mapping[str, Any] | None) -> Any:
         self._open()
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        place = self.url_of(path)
-        url = place + (f'?{urlencode(given, quote_via=quote, safe=self.QUERY_SAFE)}' if given else '')
+        url = self._placed(path, query or {})
         with self._gate.turn():
             started = time.monotonic()
             try:
@@ -272,23 +278,28 @@ class RestSession:
         del response        # an error that somebody keeps would keep its connection open
         self._log.debug('%s %s: %d, %d bytes, %.0f ms', method, path, status, len(content),
                         (time.monotonic() - started) * 1000)
-        return self._read(status, headers, content, f'{method} {place}')
+        return self._read(status, headers, content, f'{method} {url.partition("?")[0]}')
+
+    def _placed(self, path: str, query: Mapping[str, Any]) -> str:
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.url_of(path) + (f'?{urlencode(given, quote_via=quote, safe=self.QUERY_SAFE)}' if given else '')
 
     def _read(self, status: int, headers: Mapping[str, str], content: bytes, what: str) -> Any:
-        body: Any = {}
-        is_json = True
         try:
-            if content:
-                body = json.loads(content)
+            body = json.loads(content) if content else {}
         except ValueError:
-            is_json = False
+            if status >= _FIRST_ERROR:
+                raise self._refusal(status, status, {}, headers, what) from None
+            raise exception.BadResponse(message=(
+                f'{self.host} answered {what} with something else than JSON (HTTP {status}); '
+                'check rest.port.')) from None
+        return self._judged(status, body, headers, what)
+
+    def _judged(self, status: int, body: Any, headers: Mapping[str, str], what: str) -> Any:
         try:
-            code = self.code_of(status, body) if is_json else status if status >= _FIRST_ERROR else None
+            code = self.code_of(status, body)
             if code is not None:
                 raise self._refusal(code, status, body, headers, what)
-            if not is_json:
-                raise exception.BadResponse(message=(
-                    f'{self.host} answered {what} with something else than JSON (HTTP {status}); check rest.port.'))
             return self.payload(body)
         except _UNEXPECTED as error:        # of the subclass's methods
             raise exception.BadResponse(message=(
