@@ -18,6 +18,7 @@ setup(
         'delfin.storage.drivers': [
             'fake_storage fake_driver = delfin.drivers.fake_storage:FakeStorageDriver',
             'linux host = delfin.drivers.linux:LinuxHostDriver',
+            'huawei oceanstor = delfin.drivers.huawei.oceanstor:OceanStorDriver',
         ],
         # What drivers are tried on, by the driver's name (docs/drivers/compliance.md).
         'delfin.compliance.simulators': [

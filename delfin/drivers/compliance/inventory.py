@@ -94,7 +94,8 @@ class Listing:
 def _is_placeholder(value: Any, column: Column) -> bool:
     """A word or number that stands for "unknown"; in an enumeration that lists it `unknown` is a value."""
     if isinstance(value, str):
-        return value.strip().lower() in _PLACEHOLDERS and value.lower() not in column.values
+        word = value.strip().lower()
+        return word in _PLACEHOLDERS and word not in (known.lower() for known in column.values)
     return column.type is ColumnType.INTEGER and not isinstance(value, bool) and value in (-1, -1.0)
 
 
