@@ -66,8 +66,8 @@ class OceanStorDriver(kit.RestDriver):
         """The array, and the software of its controllers."""
         reply = self._system()
         row = tables.STORAGE.row({**reply, tables.SECTOR: self._sector_of(reply)})
-        software = (each.get('soft_version') for each in self._controllers(context))
-        row['firmware_version'] = next(filter(None, software), row.get('firmware_version'))
+        software = [each['soft_version'] for each in self._controllers(context) if 'soft_version' in each]
+        row |= {'firmware_version': version for version in software[:1]}
         if 'free_capacity' not in row and 'total_capacity' in row and 'used_capacity' in row:
             row['free_capacity'] = row['total_capacity'] - row['used_capacity']
         return row

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests that are data: raw replies of an array in, rows out. A folder for each case, with
+
+* `replies.json`: what the array answers, in the format of `delfin-driver record`, so that recorded replies of a real
+  array are a case as they come. `{"method", "path", "status", "headers", "body"}` for REST; `{"command", "output"}` for
+  a command line. A body or output may stand in a file beside it, named by `"file"`. Of several replies to one request
+  each is given once, and the last one for ever.
+* `expected.json`: `{"provenance": where the replies are from, or that they are invented, "call": name of the method,
+  "arguments": behind the context, "answer": …}`, or `"error": {"is": name of the exception, "says": part of its text}`
+  in place of an answer.
+
+A vendor's tests are then
+
+    @pytest.mark.parametrize('case', cases(Path(__file__).parent / 'data'), ids=str)
+    def test_replies(case):
+        with RestReplies([*LOGIN, *case.replies], place=…) as array:
+            case.check(AcmeDriver(**array.arguments()))
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote
+
+import pytest
+
+from delfin import access, exception
+from delfin.drivers.kit.simulator import Answer, Request, TlsServer, self_signed
+
+Reply = Mapping[str, Any]
+_KEYS = {'provenance', 'call', 'arguments', 'answer', 'error'}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One folder."""
+
+    directory: Path
+    provenance: str
+    call: str
+    arguments: list[Any]
+    answer: Any = None
+    error: Mapping[str, str] | None = None
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """AssertionError if the folder is not as it should be."""
+        told = json.loads((directory / 'expected.json').read_text())
+        assert told.keys() <= _KEYS, f'{directory.name}: {told.keys() - _KEYS}'
+        assert told.get('provenance'), f'{directory.name}: where is it from?'
+        assert ('answer' in told) != ('error' in told), f'{directory.name}: an answer, or an error'
+        return cls(directory, told['provenance'], told['call'], told.get('arguments', []), told.get('answer'),
+                   told.get('error'))
+
+    @property
+    def replies(self) -> list[Reply]:
+        """What the array answers; none for calls that ask nothing."""
+        file = self.directory / 'replies.json'
+        entries = json.loads(file.read_text()) if file.exists() else []
+        return [{**entry, 'body' if 'path' in entry else 'output': (self.directory / entry['file']).read_text()}
+                if 'file' in entry else entry for entry in entries]
+
+    def check(self, driver: Any) -> None:
+        """Make the call."""
+        if self.error is not None:
+            with pytest.raises(getattr(exception, self.error['is'])) as caught:
+                self._said(driver)
+            assert self.error['says'] in str(caught.value)
+        else:
+            assert self._said(driver) == self.answer
+
+    def _said(self, driver: Any) -> Any:
+        """The answer as JSON has it."""
+        value = getattr(driver, self.call)(None, *self.arguments)
+        plain = value if value is None or isinstance(value, Mapping) else list(value)
+        return json.loads(json.dumps(plain))
+
+    def __str__(self) -> str:
+        return self.directory.name
+
+
+def cases(directory: Path) -> list[Case]:
+    """All below a directory."""
+    found = [Case.of(each.parent) for each in sorted(directory.glob('*/expected.json'))]
+    assert found, directory
+    return found
+
+
+class Replies:
+    """Each request has its replies, one after the other. `missing` are requests that have none."""
+
+    def __init__(self, replies: Iterable[tuple[str, Any]]) -> None:
+        self._by_request: dict[str, list[Any]] = {}
+        for request, reply in replies:
+            self._by_request.setdefault(request, []).append(reply)
+        self.missing: list[str] = []
+
+    def to(self, request: str) -> Any:
+        """The next reply; None if there is none."""
+        found = self._by_request.get(request)
+        if not found:
+            self.missing.append(request)
+            return None
+        return found.pop(0) if len(found) > 1 else found[0]
+
+
+class CommandReplies(Replies):
+    """For a command line. Called with a command it returns the output, KeyError for one that has none."""
+
+    def __init__(self, replies: Iterable[Reply]) -> None:
+        super().__init__((each['command'], each['output']) for each in replies)
+
+    def __call__(self, command: str) -> str:
+        output = self.to(command)
+        if output is None:
+            raise KeyError(command)
+        return str(output)
+
+
+class RestReplies(Replies):
+    """An HTTPS server. `place` shortens paths, of requests and of replies, so that cases need not repeat what is the
+    same everywhere; queries are compared decoded. Requests without a reply are 404, and fail the test at the end.
+    """
+
+    def __init__(self, replies: Iterable[Reply], *, place: Callable[[str], str] = lambda path: path,
+                 username: str = 'monitor', password: str = 'monitor-Passw0rd') -> None:
+        self._place = place
+        super().__init__((self._name(each.get('method', 'GET'), each['path']), each) for each in replies)
+        self._certificate = self_signed('127.0.0.1')
+        self._server = TlsServer(self._answer, self._certificate)
+        self._login = {'username': username, 'password': password}
+
+    def arguments(self, **more: Any) -> dict[str, Any]:
+        """Of a driver's constructor."""
+        return access.for_driver({'vendor': 'vendor', 'model': 'model', **more, 'rest': {
+            'host': self._server.host, 'port': self._server.port, 'fingerprint': self._certificate.fingerprint,
+            **self._login}}, '1', {})
+
+    def _name(self, method: str, path: str) -> str:
+        return f'{method} {unquote(self._place(path))}'
+
+    def _answer(self, request: Request) -> Answer:
+        reply = self.to(self._name(request.method, request.path))
+        if reply is None:
+            return Answer(b'no reply', 404)
+        body = reply.get('body', '')
+        return Answer(body.encode() if isinstance(body, str) else body, int(reply.get('status', 200)),
+                      dict(reply.get('headers', {})))
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._server.__exit__(kind, error, trace)
+        if error is None:
+            assert self.missing == []
