@@ -67,7 +67,8 @@ class OceanStorDriver(kit.RestDriver):
         reply = self._system()
         row = tables.STORAGE.row({**reply, tables.SECTOR: self._sector_of(reply)})
         software = [each['soft_version'] for each in self._controllers(context) if 'soft_version' in each]
-        row |= {'firmware_version': version for version in software[:1]}
+        if software:
+            row['firmware_version'] = software[0]
         if 'free_capacity' not in row and 'total_capacity' in row and 'used_capacity' in row:
             row['free_capacity'] = row['total_capacity'] - row['used_capacity']
         return row
@@ -255,10 +256,15 @@ class OceanStorDriver(kit.RestDriver):
         if trap_config.get('username'):
             receiver['CMO_TRAP_SERVER_USER'] = str(trap_config['username'])
         known = next(self._receivers(trap_config), None)
-        if known is None:
-            self.session.post('/snmp_trap_addr', receiver)
-        elif any(str(known.get(name)) != value for name, value in receiver.items()):
-            self.session.put(f'/snmp_trap_addr/{known["ID"]}', {'ID': known['ID'], **receiver})
+        try:
+            if known is None:
+                self.session.post('/snmp_trap_addr', receiver)
+            elif any(str(known.get(name)) != value for name, value in receiver.items()):
+                self.session.put(f'/snmp_trap_addr/{known["ID"]}', {'ID': known['ID'], **receiver})
+        except kit.NotThere as error:
+            raise exception.StorageBackendException(message=(
+                f'{error} Is there an SNMP user "{receiver.get("CMO_TRAP_SERVER_USER", "")}" on the array? Make one in '
+                'DeviceManager: Delfin cannot.')) from None
 
     def remove_trap_config(self, context: Any, trap_config: Mapping[str, Any]) -> None:
         """Have no more traps sent there."""
