@@ -21,6 +21,7 @@ on the same data and connection pool, and gives medians and their ratio:
    that it was chosen from: `python -m tests.benchmarks.candidates`).
 10. *Points* of metrics as drivers return them, checked, against a bare loop (`points`); the metrics of a *fleet* of
    1,000 arrays, some of which hang (`fleet`).
+11. *Drivers* of real arrays, 10,000 volumes each, against a bare loop that fetches the same bytes (`drivers`).
 
 `--write` puts the figures into `docs/benchmarks.md`, each section's when all its parts were measured. The engines are
 private ones (`tests.engines`) and have the settings of the tests; the figures are of reading, which these settings do
@@ -37,6 +38,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     arrays,
+    drivers,
     fleet,
     history,
     lists,
@@ -54,7 +56,7 @@ from tests.benchmarks.measure import Comparison, Figure
 
 # Sections of the document and the parts whose figures they have.
 SECTIONS = {'requests': ('lists', 'single'), 'syncs': ('sync', 'memory', 'arrays', 'readers'), 'traps': ('traps',),
-            'scrapes': ('scrape',), 'history': ('history',), 'collection': ('points', 'fleet')}
+            'scrapes': ('scrape',), 'history': ('history',), 'collection': ('points', 'fleet'), 'arrays': ('drivers',)}
 PARTS = tuple(part for parts in SECTIONS.values() for part in parts)
 
 _Found = tuple[list[Comparison], list[Figure]]
@@ -117,6 +119,9 @@ def _measure(folder: Path, engines: Sequence[str], parts: Sequence[str], rounds:
     if 'points' in parts:
         _say('points')
         yield 'points', points.measure(), ()
+    if 'drivers' in parts:
+        _say('drivers')
+        yield 'drivers', *drivers.measure(folder)
     if 'scrape' in parts:
         _say('scrape')
         yield 'scrape', *scrape.measure()

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
+import orjson
 import requests
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
@@ -286,7 +287,7 @@ class RestSession:
 
     def _read(self, status: int, headers: Mapping[str, str], content: bytes, what: str) -> Any:
         try:
-            body = json.loads(content) if content else {}
+            body = _decoded(content) if content else {}
         except ValueError:
             if status >= _FIRST_ERROR:
                 raise self._refusal(status, status, {}, headers, what) from None
@@ -361,6 +362,14 @@ class RestDriver(StorageDriver):
     def delete_storage(self, context: Any) -> None:
         """Log out."""
         self.session.close()
+
+
+def _decoded(content: bytes) -> Any:
+    """Of JSON; ValueError. What the quicker reader is too strict for is read by the other one."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)
 
 
 def _seconds(value: str | None) -> float | None:

@@ -59,11 +59,15 @@ _DATE: Final = re.compile(r'(\d+)-(\d+)-(\d+),(\d+):(\d+):(\d+)(?:\.(\d))?(?:,([
 
 def number(value: Any) -> int | float | None:
     """A finite number, or the number in a text; None for everything else."""
+    if type(value) is int:
+        return value
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return value
     if isinstance(value, str):
+        if value.isdecimal() and value.isascii():       # most are
+            return int(value)
         text = value.strip()
         if '_' in text:
             return None

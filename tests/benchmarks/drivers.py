@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drivers of real arrays against a bare loop that fetches the same bytes.
+
+Each array is a simulator in a process of its own, without latency, with 10,000 volumes and what usually is around them.
+The floor sends what the driver has sent, one request after the other with one session and connection, and does nothing
+with the answers. So the ratio is the cost of everything that the driver does beside, and may be below 1 where it asks
+for several things at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import requests
+
+from delfin import access
+from delfin.drivers.driver import StorageDriver
+from delfin.drivers.huawei.oceanstor import OceanStorDriver
+from tests.benchmarks.measure import Comparison, Figure
+from tests.drivers.inventory import inventory_methods
+
+VOLUMES = 10_000
+TARGET = 1.5
+CPU_LIMIT_MS = 50.0         # for 1,000 rows of volumes
+REQUESTS_BESIDE = 2         # more than full pages: one to see the end, one for something general
+_ROUNDS = 5
+_START_SECONDS = 60
+_TIMEOUT = 60
+
+
+class Rig(NamedTuple):
+    """A running array with its driver. `record()` begins to note what the driver asks; the function that it returns
+    asks the same again, in the plainest way. `logins` counts those that the array has seen.
+    """
+
+    driver: StorageDriver
+    page: int                               # volumes in an answer
+    record: Callable[[], Recorded]
+    logins: Callable[[], int]
+
+
+class Recorded(NamedTuple):
+    """What was asked since, and how to ask it again."""
+
+    count: Callable[[], int]
+    repeat: Callable[[], None]
+
+
+# --- vendors ---
+
+@contextlib.contextmanager
+def huawei(folder: Path) -> Iterator[Rig]:
+    """An OceanStor."""
+    authority = folder / 'huawei.pem'
+    with _process('tests.simulators.huawei', '--port', '0', '--luns', str(VOLUMES), '--move', '0',
+                  '--certificate', str(authority)) as said:
+        host, port = re.search(r'array +https://(.+):(\d+)/.* as', said).groups()        # type: ignore[union-attr]
+        username, password = re.search(r' as (\S+) / (\S+)', said).groups()              # type: ignore[union-attr]
+        control = re.search(r'control +(\S+)/', said)[1]                                 # type: ignore[index]
+        driver = OceanStorDriver(**access.for_driver({'vendor': 'huawei', 'model': 'oceanstor', 'rest': {
+            'host': host, 'port': int(port), 'username': username, 'password': password,
+            'ca_cert': authority.read_text()}}, '1', {}))
+
+        def log_in(session: requests.Session) -> None:
+            told = session.post(f'https://{host}:{port}/deviceManager/rest/xxxxx/sessions', timeout=_TIMEOUT,
+                                json={'username': username, 'password': password, 'scope': '0'}).json()
+            session.headers['iBaseToken'] = told['data']['iBaseToken']
+        with _bare_session(authority) as session:
+            log_in(session)
+            yield Rig(driver, 100, lambda: _recorded(driver.session._client, session),
+                      lambda: int(requests.get(f'{control}/state', timeout=_TIMEOUT).json()['logins']) - 1)
+            driver.delete_storage(None)
+
+
+VENDORS = {'huawei oceanstor': huawei}
+
+
+# --- the measurement ---
+
+def measure(folder: Path) -> tuple[list[Comparison], list[Figure]]:
+    """All vendors."""
+    found: tuple[list[Comparison], list[Figure]] = ([], [])
+    for name, start in VENDORS.items():
+        with start(folder) as rig:
+            comparisons, figures = _of(name, rig)
+        found[0].extend(comparisons)
+        found[1].extend(figures)
+    return found
+
+
+def _of(name: str, rig: Rig) -> tuple[list[Comparison], list[Figure]]:
+    def volumes() -> int:
+        return sum(1 for _ in rig.driver.list_volumes(None))
+
+    def everything() -> int:
+        rows = 0
+        for method in inventory_methods(rig.driver):
+            answer = getattr(rig.driver, method)(None)
+            rows += sum(map(len, answer.values())) if method.endswith('groups') else len(list(answer))
+        return rows
+    comparisons, figures = [], []
+    for what, call in (('volumes', volumes), ('the whole inventory', everything)):
+        call()          # logs in, learns
+        recorded = rig.record()
+        rows = call()
+        recorded.repeat()
+        floors, ours, busy = [], [], []
+        for _ in range(_ROUNDS):
+            floors.append(_milliseconds(recorded.repeat)[0])
+            wall, processor = _milliseconds(call)
+            ours.append(wall)
+            busy.append(processor / rows * 1000)
+        comparisons.append(Comparison(
+            f'{what}: {rows:,} rows', name, 'the same requests', statistics.median(floors), statistics.median(ours),
+            TARGET, ratios=tuple(our / floor for our, floor in zip(ours, floors, strict=True))))
+        figures.append(Figure(f'processor time for 1,000 rows, {what}', name, statistics.median(busy), 'ms',
+                              CPU_LIMIT_MS, f'{rows:,} rows', tuple(busy)))
+        if what == 'volumes':
+            figures.append(Figure('requests for all volumes', name, recorded.count(), '',
+                                  VOLUMES / rig.page + REQUESTS_BESIDE, f'pages of {rig.page}'))
+        else:
+            figures.append(Figure('requests for the whole inventory', name, recorded.count(), '',
+                                  rows / rig.page * 2, f'two for each {rig.page} rows'))
+    figures.append(Figure('logins', name, rig.logins(), '', 1, 'in all of this'))
+    return comparisons, figures
+
+
+def _milliseconds(call: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor time."""
+    wall, processor = time.perf_counter(), time.process_time()
+    call()
+    return (time.perf_counter() - wall) * 1000, (time.process_time() - processor) * 1000
+
+
+# --- REST ---
+
+def _recorded(client: Any, session: requests.Session) -> Recorded:
+    """Of a driver's `RestClient`."""
+    asked: list[tuple[str, str, Any]] = []
+    do_call = type(client).do_call.__get__(client)
+
+    def noted(url: str, data: Any, method: str, *more: Any) -> Any:
+        asked.append((method, url if url.startswith('https://') else f'{client.san_address}{url}', data))
+        return do_call(url, data, method, *more)
+
+    def repeat() -> None:
+        client.do_call = do_call
+        for method, url, data in asked:
+            assert session.request(method, url, json=data, timeout=_TIMEOUT).content
+    client.do_call = noted
+    return Recorded(lambda: len(asked), repeat)
+
+
+@contextlib.contextmanager
+def _bare_session(authority: Path) -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(authority)
+        yield session
+
+
+@contextlib.contextmanager
+def _process(module: str, *arguments: str) -> Iterator[str]:
+    """A simulator; the first lines that it prints, which say where it is."""
+    with subprocess.Popen([sys.executable, '-m', module, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = ''
+            ends = time.monotonic() + _START_SECONDS
+            while 'traps' not in said:
+                line = process.stdout.readline()
+                if not line or time.monotonic() > ends:
+                    raise RuntimeError(f'{module} did not start')
+                said += line
+            yield said
+        finally:
+            process.terminate()
