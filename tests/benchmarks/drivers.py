@@ -2,9 +2,9 @@
 """Drivers of real arrays against a bare loop that fetches the same bytes.
 
 Each array is a simulator in a process of its own, without latency, with 10,000 volumes and what usually is around them.
-The floor sends what the driver has sent, one request after the other with one session and connection, and does nothing
-with the answers. So the ratio is the cost of everything that the driver does beside, and may be below 1 where it asks
-for several things at once.
+The floor sends what the driver has sent, one request after the other with one session and connection. It does nothing
+with the answers, or, as a second floor, reads them (JSON; lines into fields). So the ratios are the cost of everything that the driver
+does beside, and may be below 1 where it asks for several things at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +57,7 @@ class Recorded(NamedTuple):
     """What was asked since, and how to ask it again."""
 
     count: Callable[[], int]
-    repeat: Callable[[], None]
+    repeat: Callable[[bool], None]          # whether answers are read
 
 
 # --- vendors ---
@@ -141,16 +142,19 @@ def _of(name: str, rig: Rig) -> tuple[list[Comparison], list[Figure]]:
         call()          # logs in, learns
         recorded = rig.record()
         rows = call()
-        recorded.repeat()
-        floors, ours, busy = [], [], []
+        recorded.repeat(False)
+        floors: dict[str, list[float]] = {'the same requests': [], 'the same requests, answers read': []}
+        ours, busy = [], []
         for _ in range(_ROUNDS):
-            floors.append(_milliseconds(recorded.repeat)[0])
+            for times, reads in zip(floors.values(), (False, True), strict=True):
+                times.append(_milliseconds(partial(recorded.repeat, reads))[0])
             wall, processor = _milliseconds(call)
             ours.append(wall)
             busy.append(processor / rows * 1000)
-        comparisons.append(Comparison(
-            f'{what}: {rows:,} rows', name, 'the same requests', statistics.median(floors), statistics.median(ours),
-            TARGET, ratios=tuple(our / floor for our, floor in zip(ours, floors, strict=True))))
+        comparisons += [Comparison(
+            f'{what}: {rows:,} rows', name, against, statistics.median(times), statistics.median(ours), TARGET,
+            ratios=tuple(our / floor for our, floor in zip(ours, times, strict=True)))
+            for against, times in floors.items()]
         figures.append(Figure(f'processor time for 1,000 rows, {what}', name, statistics.median(busy), 'ms',
                               CPU_LIMIT_MS, f'{rows:,} rows', tuple(busy)))
         if what == 'volumes':
@@ -182,10 +186,11 @@ def _recorded(client: Any, session: requests.Session) -> Recorded:
         asked.append((method, url if url.startswith('https://') else f'{client.san_address}{url}', data))
         return do_call(url, data, method, *more)
 
-    def repeat() -> None:
+    def repeat(reads: bool) -> None:
         client.do_call = do_call
         for method, url, data in asked:
-            assert session.request(method, url, json=data, timeout=_TIMEOUT).content
+            answer = session.request(method, url, json=data, timeout=_TIMEOUT)
+            assert answer.json() if reads else answer.content
     client.do_call = noted
     return Recorded(lambda: len(asked), repeat)
 
@@ -199,12 +204,14 @@ def _recorded_commands(shell: Shell, client: paramiko.SSHClient) -> Recorded:
         asked.append(command)
         return run(command, *more)
 
-    def repeat() -> None:
+    def repeat(reads: bool) -> None:
         shell.run = run         # type: ignore[method-assign]
         for command in asked:
             _, stdout, _ = client.exec_command(command, timeout=_TIMEOUT)
-            stdout.read()
+            answer = stdout.read()
             stdout.channel.recv_exit_status()
+            if reads:
+                _ = [line.split('!') for line in answer.decode().split('\n')]
     shell.run = noted           # type: ignore[method-assign]
     return Recorded(lambda: len(asked), repeat)
 

@@ -3,28 +3,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from delfin.db import Database, capacity
-from delfin.db.schema import Schema
 from delfin.db.sqlalchemy.models import storages, table
 from delfin.kinds import KINDS
 from tests.unit.support import add_rows, add_storage
 
 DAY = date(2026, 11, 5)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with contextlib.closing(Database(database_url)) as database:
-        Schema(database).upgrade()
-        yield database
 
 
 def test_days_are_noted_the_same_on_every_engine(database: Database) -> None:

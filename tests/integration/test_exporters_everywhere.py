@@ -12,19 +12,11 @@ from oslo_config import cfg
 
 from delfin.common import config
 from delfin.db import Database, exports
-from delfin.db.schema import Schema
 from delfin.exporter.runner import Runner
 from tests.services import wait_for
 from tests.unit.exporter_support import FAST, Array, Web, row_of
 
 ALERTS = 250
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with contextlib.closing(Database(database_url)) as database:
-        Schema(database).upgrade()
-        yield database
 
 
 @pytest.fixture

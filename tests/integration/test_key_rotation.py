@@ -6,11 +6,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import pytest
 
 from delfin import access
 from delfin.db import Database, ownership, storages
@@ -132,20 +129,14 @@ class Registrations:
                 self._enough.notify_all()
 
 
-@pytest.fixture(params=['postgresql', 'mariadb'])
-def database(request: pytest.FixtureRequest) -> Iterator[str]:
-    engine: PostgreSQL | MariaDB = request.getfixturevalue(request.param)
-    with engine.database() as url:
-        yield url
+def test_registrations_go_on_while_the_key_is_changed_host_by_host(postgresql: PostgreSQL, rabbitmq: RabbitMQ,
+                                                                   tmp_path: Path) -> None:
+    with (postgresql.database() as database,
+          contextlib.closing(Hosts(tmp_path, database, rabbitmq.create_vhost())) as hosts):
+        _change_host_by_host(hosts)
 
 
-@pytest.fixture
-def hosts(database: str, rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Hosts]:
-    with contextlib.closing(Hosts(tmp_path, database, rabbitmq.create_vhost())) as hosts:
-        yield hosts
-
-
-def test_registrations_go_on_while_the_key_is_changed_host_by_host(hosts: Hosts) -> None:
+def _change_host_by_host(hosts: Hosts) -> None:
     client = hosts.start()
     with Registrations(client) as registrations:
         registrations.more(4)
@@ -169,8 +160,10 @@ def test_registrations_go_on_while_the_key_is_changed_host_by_host(hosts: Hosts)
     _every_secret_can_be_used(hosts, client, registrations.ids)
 
 
-def test_one_command_is_enough_where_all_read_one_key_file(database: str, rabbitmq: RabbitMQ, tmp_path: Path) -> None:
-    with contextlib.closing(Hosts(tmp_path, database, rabbitmq.create_vhost(), shared_key_file=True)) as hosts:
+def test_one_command_is_enough_where_all_read_one_key_file(mariadb: MariaDB, rabbitmq: RabbitMQ,
+                                                           tmp_path: Path) -> None:
+    with (mariadb.database() as database,
+          contextlib.closing(Hosts(tmp_path, database, rabbitmq.create_vhost(), shared_key_file=True)) as hosts):
         client = hosts.start()
         with Registrations(client) as registrations:
             registrations.more()

@@ -3,26 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
-import pytest
-
 from delfin.db import Database, exports, metrics
 from delfin.db.exports import METRICS, Points
-from delfin.db.schema import Schema
 from delfin.metrics import Gap, Mark
 from tests.unit.support import add_storage, give
 
 NODE, EXPORTER = 'node-1', 'taker'
 MINUTE = 60_000
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with contextlib.closing(Database(database_url)) as database:
-        Schema(database).upgrade()
-        yield database
 
 
 def test_a_collection_leaves_the_same_on_every_engine(database: Database) -> None:

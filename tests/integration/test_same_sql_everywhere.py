@@ -240,7 +240,7 @@ def _page(database: Database, query: Query, **changes: Any) -> Page:
     return ask(database, Query(**{'limit': query.limit, 'filters': query.filters, 'orders': query.orders, **changes}))
 
 
-@settings(derandomize=not EXPLORE, database=None, deadline=None, max_examples=5000 if EXPLORE else 200,
+@settings(derandomize=not EXPLORE, database=None, deadline=None, max_examples=5000 if EXPLORE else 100,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
 @given(examples())
 @pytest.mark.timeout(0 if EXPLORE else 240)

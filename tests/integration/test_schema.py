@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
@@ -24,14 +24,6 @@ from delfin.kinds import KINDS
 VOLUMES = KINDS['volumes'].table
 MOMENT_SECONDS = 0.5        # for a thread to reach a lock
 PATIENCE_SECONDS = 20
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    assert Schema(opened).upgrade()[0] is None
-    yield opened
-    opened.close()
 
 
 def _volume(native_id: str) -> dict:
