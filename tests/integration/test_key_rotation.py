@@ -18,7 +18,7 @@ from tests.services import Client, Process, Site, fake, wait_for
 
 NODES = ('one', 'two')
 PASSWORD = fake()['rest']['password']
-_PAUSE_SECONDS = 0.2        # each registration is followed by a sync
+_PAUSE_SECONDS = 0.6        # each registration is followed by a sync
 QUICK = {'cluster': {'heartbeat_seconds': 0.5, 'lease_seconds': 2.5},
          'oslo_messaging_rabbit': {'rabbit_quorum_queue': True, 'rabbit_transient_quorum_queue': True}}
 
@@ -147,7 +147,7 @@ def _change_host_by_host(hosts: Hosts) -> None:
         assert f'node two does not know key {new} yet' in hosts.refuses('key', 'rotate')
         hosts.copy_key_file('two')
         hosts.sites['one'].manage('key', 'rotate')
-        registrations.more(6)       # the API and host two still seal with the old key
+        registrations.more(4)       # the API and host two still seal with the old key
         assert hosts.keys_in_use() == {old, new}
         assert f'node two does not seal with key {new} yet' in hosts.refuses('key', 'prune')
         hosts.copy_key_file('two', 'api')
