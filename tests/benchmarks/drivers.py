@@ -3,8 +3,8 @@
 
 Each array is a simulator in a process of its own, without latency, with 10,000 volumes and what usually is around them.
 The floor sends what the driver has sent, one request after the other with one session and connection. It does nothing
-with the answers, or, as a second floor, reads them (JSON; lines into fields). So the ratios are the cost of everything that the driver
-does beside, and may be below 1 where it asks for several things at once.
+with the answers, or, as a second floor, reads them (JSON; lines into fields). So the ratios are the cost of everything
+that the driver does beside, and may be below 1 where it asks for several things at once.
 """
 
 from __future__ import annotations
