@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -104,7 +105,9 @@ def ibm(folder: Path) -> Iterator[Rig]:
         there = state()['objects']
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        client.connect(host, int(port), username, password, look_for_keys=False, allow_agent=False)
+        sock = socket.create_connection((host, int(port)), _TIMEOUT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)      # else each command waits 40 ms for an ACK
+        client.connect(host, int(port), username, password, sock=sock, look_for_keys=False, allow_agent=False)
         with contextlib.closing(client):
             yield Rig(driver, VOLUMES, there['host'] + there['mdisk'] + 2 * there['node'] + LISTS,
                       lambda: _recorded_commands(driver.session._shell, client), lambda: int(state()['logins']) - 1)

@@ -169,7 +169,7 @@ class _Login(paramiko.ServerInterface):
 def _answer(channel: paramiko.Channel, stdout: bytes, stderr: bytes, status: int) -> None:
     """The channel is left for the client to close: paramiko may not have said yes to the command yet."""
     channel.settimeout(_READ_SECONDS)
-    with contextlib.suppress(OSError), channel:     # who asked may have left
+    with contextlib.suppress(OSError, EOFError), channel:       # who asked may have left
         channel.sendall(stdout)
         channel.sendall_stderr(stderr)
         channel.send_exit_status(status)

@@ -35,27 +35,33 @@ def concise(text: str, delimiter: str) -> list[dict[str, str]]:
     names = lines[0].split(delimiter)
     if not all(map(_KEY.fullmatch, names)):
         raise exception.InvalidResults(f'the answer is no list: it begins with {lines[0][:80]!r}')
+    try:        # at once into dicts: the collector of garbage need not look at those
+        return [dict(zip(names, line.split(delimiter), strict=True)) for line in lines[1:]]
+    except ValueError:
+        return [dict(zip(names, fields, strict=True)) for fields in _joined(lines[1:], delimiter, len(names))]
+
+
+def _joined(lines: list[str], delimiter: str, count: int) -> list[list[str]]:
+    """The fields of rows of which some have line breaks in them."""
     rows: list[str] = []
     part = ''
-    for line in lines[1:]:
-        missing = len(names) - 1 - line.count(delimiter)
+    for line in lines:
+        missing = count - 1 - line.count(delimiter)
         if part and not missing and rows:       # it was the rest of the last value of the row before
             rows[-1] += f'\n{part}'
             part = ''
         row = f'{part}\n{line}' if part else line
-        if row.count(delimiter) < len(names) - 1:
+        if row.count(delimiter) < count - 1:
             part = row
         else:
             rows.append(row)
             part = ''
     if part and rows:
         rows[-1] += f'\n{part}'
-    found = []
-    for row in rows or ([part] if part else []):
-        fields = row.split(delimiter)
-        if len(fields) != len(names) or '\n' in fields[0]:
-            raise Undivided(f'a row has {len(fields)} fields, and the header {len(names)}: {fields[0][:40]!r} …')
-        found.append(dict(zip(names, fields, strict=True)))
+    found = [row.split(delimiter) for row in rows or [part]]
+    for fields in found:
+        if len(fields) != count or '\n' in fields[0]:
+            raise Undivided(f'a row has {len(fields)} fields, and the header {count}: {fields[0][:40]!r} …')
     return found
 
 

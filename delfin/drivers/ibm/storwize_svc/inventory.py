@@ -50,7 +50,11 @@ class Copies:
     def add(self, replies: Iterable[Reply]) -> None:
         """Rows of a list with one row for each copy."""
         for reply in replies:
-            self._of[reply['vdisk_id']].setdefault(reply['copy_id'], {}).update(reply)
+            copies = self._of[reply['vdisk_id']]
+            if reply['copy_id'] in copies:
+                copies[reply['copy_id']].update(reply)
+            else:
+                copies[reply['copy_id']] = reply
 
     def add_details(self, volume: str, sections: Sequence[Pairs]) -> None:
         """What the array tells of one volume: behind the first section, one for each copy."""
@@ -62,8 +66,10 @@ class Copies:
     def of(self, volume: Reply) -> list[dict[str, str]]:
         """The copies of a volume, the primary one first; at least one, if only of what the volume itself tells."""
         known = self._of.get(volume['id'])
-        found = list(known.values()) if known else [{'mdisk_grp_id': volume.get('mdisk_grp_id', '')}]
-        return sorted(found, key=lambda copy: copy.get('primary') != _YES)
+        if not known:
+            return [{'mdisk_grp_id': volume.get('mdisk_grp_id', '')}]
+        found = list(known.values())
+        return found if len(found) == 1 else sorted(found, key=lambda copy: copy.get('primary') != _YES)
 
 
 def needs_details(volume: Reply) -> bool:
@@ -76,14 +82,15 @@ def volumes(replies: Iterable[Reply], copies: Copies) -> Iterator[Row]:
     """Volumes with what their copies say."""
     for reply in replies:
         of = copies.of(reply)
-        thin = _any(of, 'se_copy') or _any(of, 'compressed_copy') or (_number(reply.get('se_copy_count')) or 0) > 0
+        compressed = _any(of, 'compressed_copy') or _some(reply.get('compressed_copy_count'))
+        thin = compressed or _any(of, 'se_copy') or _some(reply.get('se_copy_count'))
         total = units.number(reply.get('capacity'))
         used = units.number(of[0].get('used_capacity')) if thin else total
-        yield tables.VOLUMES.row({
-            **reply, 'POOL': of[0].get('mdisk_grp_id'), 'TYPE': VolumeType.THIN if thin else VolumeType.THICK,
-            'USED': used, 'FREE': None if used is None or total is None else max(0, total - used),
-            'COMPRESSED': _any(of, 'compressed_copy') or (_number(reply.get('compressed_copy_count')) or 0) > 0,
-            'DEDUPLICATED': _any(of, 'deduplicated_copy')})
+        yield tables.VOLUMES.row(
+            reply, native_storage_pool_id=of[0].get('mdisk_grp_id') or None, used_capacity=used,
+            free_capacity=None if used is None or total is None else max(0, total - used),
+            type=VolumeType.THIN if thin else VolumeType.THICK, compressed=compressed,
+            deduplicated=_any(of, 'deduplicated_copy'))
 
 
 # --- controllers, ports, disks ---
@@ -158,8 +165,14 @@ def _flat(sections: Iterable[Pairs]) -> dict[str, str]:
     return flat(pair for section in sections for pair in section)
 
 
-def _any(copies: Iterable[Mapping[str, Any]], key: str) -> bool:
+def _any(copies: Sequence[Mapping[str, Any]], key: str) -> bool:
+    if len(copies) == 1:        # nearly always, and there are many
+        return bool(copies[0].get(key) == _YES)
     return any(copy.get(key) == _YES for copy in copies)
+
+
+def _some(count: str | None) -> bool:
+    return count is not None and count.isdecimal() and count != '0'
 
 
 def _number(text: str | None) -> int | None:

@@ -2,7 +2,7 @@
 """What the CLI says, and what Delfin makes of it: to be held against IBM's command-line interface guide.
 
 Left the columns of Delfin, right the columns of the array's lists (or the keys of its objects), with a conversion or
-the words' meanings. Names in capitals (`POOL`) are put together from several answers: see `inventory`.
+the words' meanings. Names in capitals (`FABRIC`) are put together from several answers: see `inventory`.
 """
 
 from __future__ import annotations
@@ -99,12 +99,9 @@ VOLUMES = kit.Table('volumes', {
         'degraded_ports': VolumeStatus.DEGRADED,
     }),
     'total_capacity': ('capacity', 'B'),
-    'native_storage_pool_id': 'POOL',           # of the primary copy
-    'used_capacity': 'USED',                    # by the primary copy
-    'free_capacity': 'FREE',
-    'type': 'TYPE',
-    'compressed': 'COMPRESSED',
-    'deduplicated': 'DEDUPLICATED',
+    # Of the copies (see `inventory.volumes`): native_storage_pool_id and used_capacity are mdisk_grp_id and
+    # used_capacity of the one with primary=yes; type is thin if any has se_copy=yes or compressed_copy=yes; compressed
+    # and deduplicated are compressed_copy and deduplicated_copy of any.
 })
 
 # --- controllers: lsnode or lsnodecanister, and …hw ---
