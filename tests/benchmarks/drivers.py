@@ -40,6 +40,7 @@ REQUESTS_BESIDE = 2         # more than full pages: one to see the end, one for 
 _ROUNDS = 5
 _START_SECONDS = 60
 _TIMEOUT = 60
+_CHUNK_BYTES = 65536
 
 
 class Rig(NamedTuple):
@@ -210,9 +211,11 @@ def _recorded_commands(shell: Shell, client: paramiko.SSHClient) -> Recorded:
     def repeat(reads: bool) -> None:
         shell.run = run         # type: ignore[method-assign]
         for command in asked:
-            _, stdout, _ = client.exec_command(command, timeout=_TIMEOUT)
-            answer = stdout.read()
-            stdout.channel.recv_exit_status()
+            # `client.exec_command` ends the input, which servers may take amiss when they have closed the channel.
+            with client.get_transport().open_session(timeout=_TIMEOUT) as channel:      # type: ignore[union-attr]
+                channel.exec_command(command)
+                answer = b''.join(iter(partial(channel.recv, _CHUNK_BYTES), b''))
+                channel.recv_exit_status()
             if reads:
                 _ = [line.split('!') for line in answer.decode().split('\n')]
     shell.run = noted           # type: ignore[method-assign]
