@@ -138,7 +138,7 @@ def test_a_busy_array_is_asked_again_after_a_pause(array: Storwize, driver: Stor
 def test_an_array_without_a_free_channel_is_asked_again(drive: Drive) -> None:
     with Storwize(sizes=FEW, channel_limit=2) as array:
         driver = drive(array)
-        driver.session._sleep = lambda seconds: time.sleep(0.02)
+        driver.session._sleep = lambda seconds: time.sleep(seconds / 4)
         assert len(list(driver.list_storage_hosts(None))) == 4
         assert array.connections == 1
 
