@@ -50,6 +50,7 @@ _HTTP_ERRORS: Mapping[int, type[exception.DelfinException]] = {
 # When too many are logged in, somebody may go.
 _LOGIN_MAY_WAIT = (ArrayBusy, ConnectionBroke, exception.StorageMaxUserCountException)
 _READ_MAY_WAIT = (ArrayBusy, ConnectionBroke)
+_Error = type[exception.DelfinException]
 # What methods of subclasses raise when an answer is not what they expect.
 _UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -346,6 +347,14 @@ class RestDriver(SessionDriver):
     PROTOCOLS = ('rest',)
     SESSION: ClassVar[type[RestSession]]
     session: RestSession
+
+
+def _decoded(content: bytes) -> Any:
+    """Of JSON; ValueError. What the quicker reader is too strict for is read by the other one."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)
 
 
 def _decoded(content: bytes) -> Any:
