@@ -357,14 +357,6 @@ def _decoded(content: bytes) -> Any:
         return json.loads(content)
 
 
-def _decoded(content: bytes) -> Any:
-    """Of JSON; ValueError. What the quicker reader is too strict for is read by the other one."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return json.loads(content)
-
-
 def _seconds(value: str | None) -> float | None:
     """Of a Retry-After header; a date in it is not worth the trouble."""
     return float(value) if value is not None and value.strip().isdecimal() else None

@@ -158,7 +158,7 @@ class OceanStorSession(kit.RestSession):
             answers = self.call('POST', _BATCHES, body, reads=True)
         except ConnectionBroke:
             raise
-        except (*_OF_ONE, exception.BadResponse) as error:
+        except (*_OF_ONE, exception.BadResponse, exception.NotAuthorized) as error:     # or this account may not
             LOG.info('%s takes no batches: %s', self.host, error)
             return None
         if not isinstance(answers, Mapping) or not answers.keys() & body.keys():

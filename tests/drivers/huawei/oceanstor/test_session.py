@@ -57,6 +57,15 @@ def test_a_session_that_ends_while_members_are_asked_for_in_batches_is_renewed(
     assert array.sessions.logins == 2
 
 
+def test_an_account_that_may_not_send_batches_asks_one_by_one(array: OceanStor, driver: OceanStorDriver) -> None:
+    array.control.spoil('server', code=-401, times=None)
+    groups = driver.list_storage_host_groups(None)
+    assert len(groups['storage_host_grp_host_rels']) == sum(
+        len(group.members) for group in array.model['host_group'].values())
+    driver.list_quotas(None)
+    assert array.asked('server/compositeinfo') == 2         # once, and once more with a new session
+
+
 def test_calls_at_once_share_the_session_and_its_renewal(array: OceanStor, driver: OceanStorDriver) -> None:
     assert driver.MAX_CONCURRENT_CALLS == 3
     with ThreadPoolExecutor(3) as pool:
