@@ -17,6 +17,8 @@ setup(
         # "<vendor> <model> = module:Class". The name is what a client registers an array with.
         'delfin.storage.drivers': [
             'fake_storage fake_driver = delfin.drivers.fake_storage:FakeStorageDriver',
+            'ibm storwize_svc = delfin.drivers.ibm.storwize_svc:StorwizeDriver',
+            'inspur as5500 = delfin.drivers.inspur.as5500:As5500Driver',
             'linux host = delfin.drivers.linux:LinuxHostDriver',
             'huawei oceanstor = delfin.drivers.huawei.oceanstor:OceanStorDriver',
         ],

@@ -22,6 +22,7 @@ class Checkout:
         self.installer = root / 'installer'
         self.constraints = self.installer / 'constraints.txt'
         self.test_requirements = self.installer / 'test-requirements.txt'
+        self.test_beside = self.installer / 'test-beside.txt'
         self.venv = root / '.venv'
         self.test_venv = root / '.tox' / 'shared'  # inside .tox so that removing .tox removes everything of the tests
         self.results = root / '.tox' / 'results'

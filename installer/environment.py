@@ -75,6 +75,7 @@ class Environment:
     path: Path
     requirements: tuple[Path, ...] = ()
     log: RunLog = field(default_factory=lambda: RunLog(Path(os.devnull)))
+    beside: Path | None = None  # other versions of packages: each line `name==version` goes into beside/name-version
 
     @property
     def bin(self) -> Path:
@@ -150,9 +151,16 @@ class Environment:
         # setuptools first: with it, pip builds Delfin here instead of in an environment of its own, which takes longer
         self._pip('setuptools', *(f'--requirement={file}' for file in self.requirements))
         self._pip('--no-build-isolation', '--editable', str(self.checkout.root))
+        for requirement in _lines(self.beside):
+            folder = self.path / 'beside' / requirement.replace('==', '-')
+            if not folder.is_dir():
+                self._run_pip('--no-deps', f'--target={folder}', requirement)
 
     def _pip(self, *arguments: str) -> None:
-        pip: list[str | Path] = [self.python, '-I', '-m', 'pip', 'install', f'--constraint={self.checkout.constraints}']
+        self._run_pip(f'--constraint={self.checkout.constraints}', *arguments)
+
+    def _run_pip(self, *arguments: str) -> None:
+        pip: list[str | Path] = [self.python, '-I', '-m', 'pip', 'install']
         if self.log.run([*pip, *arguments], clean_variables(), hold_lock=True) != 0:
             raise Problem(f'{explain_pip(self.log.text())}; what pip said is in {self.log.path}')
 
@@ -161,7 +169,7 @@ class Environment:
         remove(self.path)
 
     def _inputs(self) -> str:
-        return fingerprint([*self.checkout.packaging_files(), *self.requirements])
+        return fingerprint([*self.checkout.packaging_files(), *self.requirements, *filter(None, [self.beside])])
 
     def _stamp(self) -> dict[str, str]:
         try:
@@ -189,6 +197,12 @@ class Environment:
         except (OSError, subprocess.TimeoutExpired):
             return ''
         return answer.stdout.removesuffix('\n')
+
+
+def _lines(file: Path | None) -> list[str]:
+    """Of a file of requirements, without comments."""
+    text = file.read_text() if file is not None else ''
+    return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith('#')]
 
 
 def require_space(place: Path, megabytes: int) -> None:

@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> int:
 
 def prepare(checkout: Checkout, console: Console) -> Environment:
     log = RunLog(checkout.build / 'test-environment.log')
-    environment = Environment(checkout, checkout.test_venv, (checkout.test_requirements,), log)
+    environment = Environment(
+        checkout, checkout.test_venv, (checkout.test_requirements,), log, checkout.test_beside)
     with checkout.lock(wait=True), ExitStack() as undo:
         environment.prepare(console, undo)
         undo.pop_all()

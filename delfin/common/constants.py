@@ -38,8 +38,9 @@ class StoragePoolStatus:
 class VolumeStatus:
     AVAILABLE = 'available'
     ERROR = 'error'
+    DEGRADED = 'degraded'       # it can be used, but not all of its copies or paths
 
-    ALL = (AVAILABLE, ERROR)
+    ALL = (AVAILABLE, ERROR, DEGRADED)
 
 
 class StorageType:

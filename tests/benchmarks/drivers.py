@@ -3,14 +3,15 @@
 
 Each array is a simulator in a process of its own, without latency, with 10,000 volumes and what usually is around them.
 The floor sends what the driver has sent, one request after the other with one session and connection. It does nothing
-with the answers, or, as a second floor, reads them (JSON). So the ratios are the cost of everything that the driver
-does beside, and may be below 1 where it asks for several things at once.
+with the answers, or, as a second floor, reads them (JSON; lines into fields). So the ratios are the cost of everything
+that the driver does beside, and may be below 1 where it asks for several things at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -20,21 +21,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import paramiko
 import requests
 
 from delfin import access
 from delfin.drivers.driver import StorageDriver
 from delfin.drivers.huawei.oceanstor import OceanStorDriver
+from delfin.drivers.ibm.storwize_svc import StorwizeDriver
+from delfin.drivers.kit.shell import Shell
 from tests.benchmarks.measure import Comparison, Figure
 from tests.drivers.inventory import inventory_methods
 
 VOLUMES = 10_000
 TARGET = 1.5
 CPU_LIMIT_MS = 50.0         # for 1,000 rows of volumes
+LISTS = 20                  # kinds, as most, that a command line lists beside volumes
 REQUESTS_BESIDE = 2         # more than full pages: one to see the end, one for something general
 _ROUNDS = 5
 _START_SECONDS = 60
 _TIMEOUT = 60
+_CHUNK_BYTES = 65536
 
 
 class Rig(NamedTuple):
@@ -44,6 +50,7 @@ class Rig(NamedTuple):
 
     driver: StorageDriver
     page: int                               # volumes in an answer
+    singles: int                            # objects that the array tells of only one by one, and lists of others
     record: Callable[[], Recorded]
     logins: Callable[[], int]
 
@@ -76,12 +83,39 @@ def huawei(folder: Path) -> Iterator[Rig]:
             session.headers['iBaseToken'] = told['data']['iBaseToken']
         with _bare_session(authority) as session:
             log_in(session)
-            yield Rig(driver, 100, lambda: _recorded(driver.session._client, session),
+            yield Rig(driver, 100, 0, lambda: _recorded(driver.session._client, session),
                       lambda: int(requests.get(f'{control}/state', timeout=_TIMEOUT).json()['logins']) - 1)
             driver.delete_storage(None)
 
 
-VENDORS = {'huawei oceanstor': huawei}
+@contextlib.contextmanager
+def ibm(folder: Path) -> Iterator[Rig]:
+    """A Storwize: hosts, nodes and external MDisks are told of one by one."""
+    with _process('tests.simulators.ibm', '--port', '0', '--volumes', str(VOLUMES), '--level', '8.7',
+                  '--control-port', '0') as said:
+        host, port = re.search(r'array +(\S+):(\d+) ', said).groups()                    # type: ignore[union-attr]
+        username, password, fingerprint = re.search(
+            r' as (\S+) / (\S+), (SHA256:\S+)', said).groups()                           # type: ignore[union-attr]
+        control = re.search(r'control +(\S+)/', said)[1]                                 # type: ignore[index]
+        driver = StorwizeDriver(**access.for_driver({'vendor': 'ibm', 'model': 'storwize_svc', 'ssh': {
+            'host': host, 'port': int(port), 'username': username, 'password': password,
+            'fingerprint': fingerprint}}, '1', {}))
+
+        def state() -> Any:
+            return requests.get(f'{control}/state', timeout=_TIMEOUT).json()
+        there = state()['objects']
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        sock = socket.create_connection((host, int(port)), _TIMEOUT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)      # else each command waits 40 ms for an ACK
+        client.connect(host, int(port), username, password, sock=sock, look_for_keys=False, allow_agent=False)
+        with contextlib.closing(client):
+            yield Rig(driver, VOLUMES, there['host'] + there['mdisk'] + 2 * there['node'] + LISTS,
+                      lambda: _recorded_commands(driver.session._shell, client), lambda: int(state()['logins']) - 1)
+            driver.delete_storage(None)
+
+
+VENDORS = {'huawei oceanstor': huawei, 'ibm storwize_svc': ibm}
 
 
 # --- the measurement ---
@@ -132,7 +166,8 @@ def _of(name: str, rig: Rig) -> tuple[list[Comparison], list[Figure]]:
                                   VOLUMES / rig.page + REQUESTS_BESIDE, f'pages of {rig.page}'))
         else:
             figures.append(Figure('requests for the whole inventory', name, recorded.count(), '',
-                                  rows / rig.page * 2, f'two for each {rig.page} rows'))
+                                  rows / rig.page * 2 + rig.singles, f'two for each {rig.page:,} rows' + (
+                                  f', and {rig.singles} for what is told of one by one' if rig.singles else '')))
     figures.append(Figure('logins', name, rig.logins(), '', 1, 'in all of this'))
     return comparisons, figures
 
@@ -144,7 +179,7 @@ def _milliseconds(call: Callable[[], object]) -> tuple[float, float]:
     return (time.perf_counter() - wall) * 1000, (time.process_time() - processor) * 1000
 
 
-# --- REST ---
+# --- asking again ---
 
 def _recorded(client: Any, session: requests.Session) -> Recorded:
     """Of a driver's `RestClient`."""
@@ -161,6 +196,29 @@ def _recorded(client: Any, session: requests.Session) -> Recorded:
             answer = session.request(method, url, json=data, timeout=_TIMEOUT)
             assert answer.json() if reads else answer.content
     client.do_call = noted
+    return Recorded(lambda: len(asked), repeat)
+
+
+def _recorded_commands(shell: Shell, client: paramiko.SSHClient) -> Recorded:
+    """Of a driver's connection; asked again with paramiko alone."""
+    asked: list[str] = []
+    run = type(shell).run.__get__(shell)
+
+    def noted(command: str, *more: Any) -> Any:
+        asked.append(command)
+        return run(command, *more)
+
+    def repeat(reads: bool) -> None:
+        shell.run = run         # type: ignore[method-assign]
+        for command in asked:
+            # `client.exec_command` ends the input, which servers may take amiss when they have closed the channel.
+            with client.get_transport().open_session(timeout=_TIMEOUT) as channel:      # type: ignore[union-attr]
+                channel.exec_command(command)
+                answer = b''.join(iter(partial(channel.recv, _CHUNK_BYTES), b''))
+                channel.recv_exit_status()
+            if reads:
+                _ = [line.split('!') for line in answer.decode().split('\n')]
+    shell.run = noted           # type: ignore[method-assign]
     return Recorded(lambda: len(asked), repeat)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests that are data: raw replies of an array in, rows out. A folder for each case, with
 
-* `replies.json`: what the array answers, in the format of `delfin-driver record`, so that recorded replies of a real
-  array are a case as they come. `{"method", "path", "status", "headers", "body"}` for REST; `{"command", "output"}` for
-  a command line. A body or output may stand in a file beside it, named by `"file"`. Of several replies to one request
+* `replies.json` for REST, `commands.json` and `files.json` for a command line: what the array answers, in the format of
+  `delfin-driver record` (`compliance/replay.py`, `replay_ssh.py`), so that recorded replies of a real array are a case
+  as they come. A body or an output may stand in a file beside it, named by `"file"`. Of several replies to one request
   each is given once, and the last one for ever.
 * `expected.json`: `{"provenance": where the replies are from, or that they are invented, "call": name of the method,
   "arguments": behind the context, "answer": …}`, or `"error": {"is": name of the exception, "says": part of its text}`
@@ -15,6 +15,8 @@ A vendor's tests are then
     def test_replies(case):
         with RestReplies([*LOGIN, *case.replies], place=…) as array:
             case.check(AcmeDriver(**array.arguments()))
+
+For a command line it is `with CommandReplies(case.directory) as array`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from urllib.parse import unquote
 import pytest
 
 from delfin import access, exception
+from delfin.drivers.compliance.replay_ssh import Recorded, SshServer
 from delfin.drivers.kit.simulator import Answer, Request, TlsServer, self_signed
 
 Reply = Mapping[str, Any]
@@ -62,8 +65,8 @@ class Case:
         """What the array answers; none for calls that ask nothing."""
         file = self.directory / 'replies.json'
         entries = json.loads(file.read_text()) if file.exists() else []
-        return [{**entry, 'body' if 'path' in entry else 'output': (self.directory / entry['file']).read_text()}
-                if 'file' in entry else entry for entry in entries]
+        return [{**entry, 'body': (self.directory / entry['file']).read_text()} if 'file' in entry else entry
+                for entry in entries]
 
     def check(self, driver: Any) -> None:
         """Make the call."""
@@ -109,17 +112,35 @@ class Replies:
         return found.pop(0) if len(found) > 1 else found[0]
 
 
-class CommandReplies(Replies):
-    """For a command line. Called with a command it returns the output, KeyError for one that has none."""
+class CommandReplies:
+    """An SSH server that answers the commands of a folder. Commands without a reply are not found there, and fail the
+    test at the end.
+    """
 
-    def __init__(self, replies: Iterable[Reply]) -> None:
-        super().__init__((each['command'], each['output']) for each in replies)
+    def __init__(self, directory: Path, *, username: str = 'monitor', password: str = 'monitor-Passw0rd') -> None:
+        self._recorded = Recorded.of(directory)
+        self._login = {'username': username, 'password': password}
+        self._server = SshServer(self._recorded, username, password)
 
-    def __call__(self, command: str) -> str:
-        output = self.to(command)
-        if output is None:
-            raise KeyError(command)
-        return str(output)
+    @property
+    def missing(self) -> list[str]:
+        """Commands that had no reply."""
+        return self._recorded.missing
+
+    def arguments(self, **more: Any) -> dict[str, Any]:
+        """Of a driver's constructor."""
+        return access.for_driver({'vendor': 'vendor', 'model': 'model', **more, 'ssh': {
+            'host': '127.0.0.1', 'port': self._server.port, 'pub_key': self._server.host_key, **self._login}}, '1', {})
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._server.__exit__(kind, error, trace)
+        if error is None:
+            assert self.missing == []
 
 
 class RestReplies(Replies):

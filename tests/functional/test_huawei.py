@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from delfin.kinds import KINDS
-from tests.drivers.inventory import as_stored
 from tests.engines.snmp import free_udp_ports
+from tests.functional.stored import assert_stored
 from tests.services import Client, Process, Site, free_port, kinds, wait_for
 from tests.simulators.huawei import EVERYTHING, OCEANSTOR_6, OceanStor, Sizes
 from tests.simulators.huawei.truth import truth
@@ -70,18 +69,7 @@ def test_an_unknown_certificate_is_refused_with_the_field_that_accepts_it(house:
 def test_what_is_stored_is_what_is_in_the_array(house: House, name: str) -> None:
     array, storage = house.arrays[name], house.storages[name]
     assert (storage['sync_status'], storage['serial_number']) == ('SYNCED', array.serial)
-    for kind, rows in as_stored(truth(array)).items():
-        if kind == 'storage':
-            key, shown = 'serial_number', [storage]
-            columns = [column for row in rows.values() for column in row if column in storage]
-        elif kind in KINDS.names():
-            key = KINDS[kind].table.key[0]
-            shown = house.client.rows(kind, storage['id'], nested=KINDS[kind].nested)
-            columns = [column.name for column in KINDS[kind].table.columns if column.name != 'extra']
-        else:
-            continue
-        right = {row[key]: {column: row[column] for column in columns} for row in rows.values()}
-        assert {row[key]: {column: row[column] for column in columns} for row in shown} == right, kind
+    assert_stored(house.client, storage, truth(array))
 
 
 def test_a_fault_is_an_alert_by_trap_until_it_is_repaired(house: House) -> None:

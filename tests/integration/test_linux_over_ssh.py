@@ -426,7 +426,7 @@ def test_disks_and_ports_are_measured_over_ssh(access: dict[str, Any], connect: 
 
 
 def transport_of(driver: LinuxHostDriver) -> paramiko.Transport:
-    client = driver._runner._client     # type: ignore[attr-defined]
+    client = driver._runner._shell._client     # type: ignore[attr-defined]
     return client.get_transport()
 
 

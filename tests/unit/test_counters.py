@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delfin.drivers.utils.counters import RateMeter, Rates, Reading
+from delfin.drivers.utils.counters import RateMeter, Rates, Reading, growth
 
 BOOTED = 1_800_000_000_000      # epoch ms
 
@@ -154,3 +154,33 @@ def test_no_rate_is_ever_negative(steps: list[tuple[int, int, str]]) -> None:
     collector = Collector()
     for first, second in zip(readings, readings[1:], strict=False):
         assert all(rate >= 0 for rate in collector.reads(first, second).values())
+
+
+# --- between two readings that were written down ---
+
+def written(seconds: float, **things: int) -> Reading[str]:
+    return Reading({name: {'reads': value} for name, value in things.items()}, seconds, round(seconds * 1000))
+
+
+def test_growth_is_what_lies_between() -> None:
+    found = growth(written(100, a=10, b=5), written(110, a=40, b=5))
+    assert (found.seconds, found.begun, found.restarted) == (10, frozenset(), False)
+    assert found.per_second() == {'a': {'reads': 3}, 'b': {'reads': 0}}
+
+
+def test_what_has_counted_less_or_is_new_has_begun_and_has_no_growth() -> None:
+    found = growth(written(100, a=10, b=5, gone=7), written(110, a=40, b=4, c=1, idle=0))
+    assert found.counters == {'a': {'reads': 30}}
+    assert found.begun == {'b', 'c'}
+
+
+@pytest.mark.parametrize(('newer', 'restarted'), [
+    ({'a': 1, 'b': 2, 'c': 0}, True), ({'a': 11, 'b': 21, 'c': 0}, False), ({'a': 1, 'b': 50, 'c': 60}, False)])
+def test_a_machine_has_restarted_if_most_of_what_is_busy_has_begun(newer: dict[str, int], restarted: bool) -> None:
+    assert growth(written(100, a=10, b=20, c=0), written(110, **newer)).restarted is restarted
+
+
+@pytest.mark.parametrize('seconds', [100, 99])
+def test_readings_have_an_order(seconds: float) -> None:
+    with pytest.raises(ValueError, match='wrong order'):
+        growth(written(100, a=1), written(seconds, a=2))

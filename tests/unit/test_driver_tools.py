@@ -26,7 +26,7 @@ from delfin.drivers.compliance.replay import Replay
 from delfin.drivers.kit import RestDriver, RestSession, SessionExpired, Table
 from delfin.drivers.kit.simulator import Answer, Request, Simulator, route
 from delfin.drivers.manager import NAMESPACE, logger_name, set_log_levels
-from delfin.drivers.tools import reference, row_models, scaffold, trial, validation, watching
+from delfin.drivers.tools import lines, reference, row_models, scaffold, trial, validation, watching
 from delfin.drivers.tools.examples import ANSWERS, ARGUMENTS
 from delfin.drivers.tools.recording import Recorder
 from delfin.drivers.tools.target import Drivers, read_access
@@ -320,3 +320,32 @@ def test_levels_are_set_by_the_names_of_drivers(monkeypatch: pytest.MonkeyPatch,
     assert logging.getLogger('acme_levels').level == logging.DEBUG
     assert 'acme x2' in caplog.text
     assert 'acme_levels' not in sys.modules
+
+
+# --- lines ---
+
+def test_the_page_of_drivers_says_how_much_of_them_is_data() -> None:
+    page = (ROOT / 'docs' / 'drivers' / 'README.md').read_text()
+    assert lines.renewed(page) == page, 'stale: python -m delfin.drivers.tools.lines docs/drivers/README.md'
+
+
+def test_data_is_what_modules_assign_and_code_is_what_runs(tmp_path: Path) -> None:
+    (tmp_path / 'driver.py').write_text('''"""Words
+of a page."""
+
+import os
+
+TABLE = {    # of words
+
+    'a': 1,
+    # no line
+    'b': os.name}
+
+
+@staticmethod
+def call():
+    """Words."""
+
+    return TABLE    # a comment
+''')
+    assert lines.count(tmp_path) == (3, 3)

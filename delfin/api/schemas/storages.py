@@ -36,6 +36,7 @@ _SSH: dict[str, Any] = {
     'fingerprint': _TLS['fingerprint'],
     'private_key': {'type': 'string', 'minLength': 1, 'maxLength': 16384},
     'passphrase': {'type': 'string', 'minLength': 1, 'maxLength': 1024},
+    'old_algorithms': {'type': 'boolean', 'description': 'allow signatures and key exchanges with SHA-1; paramiko 4'},
 }
 
 

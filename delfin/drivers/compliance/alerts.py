@@ -127,12 +127,15 @@ def identity(bench: Bench) -> Iterator[Problem]:
         found = True
         listed = product.parsed(row, Findings()).values
         fault = _parsed(bench, varbinds)
-        recovery = _parsed(bench, bench.device.trap_of(row, constants.Category.RECOVERY) or {})
-        if fault is None or recovery is None:
+        ending = bench.device.trap_of(row, constants.Category.RECOVERY)     # None: the array does not tell
+        recovery = None if ending is None else _parsed(bench, ending)
+        if fault is None or ending is not None and recovery is None:
             yield Problem(f'makes no alert of the trap of {_named(listed)}', 'parse_alert')
             continue
         if not _same(fault, listed):
             yield Problem(f'the trap of {_named(listed)} shares no key with its row in the list', 'parse_alert')
+        if recovery is None:
+            continue
         if recovery['category'] != constants.Category.RECOVERY:
             yield Problem(f'the end of {_named(listed)} has the category {recovery["category"]}', 'parse_alert')
         elif not _same(recovery, fault):

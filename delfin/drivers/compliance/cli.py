@@ -31,7 +31,7 @@ driver is run through the door that Delfin itself uses, and its answers are read
   delfin-compliance                                        static rules, every installed driver
   delfin-compliance --driver "acme x1" --access-info FILE  all rules against a real array
   delfin-compliance --driver "acme x1" --simulator NAME    all rules against a simulator that knows the truth
-  delfin-compliance --driver "acme x1" --replay DIR        all rules against recorded HTTP replies
+  delfin-compliance --driver "acme x1" --replay DIR        all rules against recorded replies
   delfin-compliance --list-rules                           what is checked
 """
 _EPILOG = """\
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument('--simulator', metavar='NAME',
                        help='a simulator by its entry point (the name of its driver), or module:Class; for "linux '
                             'host" this machine; "auto": for each driver its own, static rules for those without')
-    where.add_argument('--replay', metavar='DIR', help='recorded HTTP replies: access.json, replies.json')
+    where.add_argument('--replay', metavar='DIR', help='recorded replies: access.json with replies.json, commands.json')
     parser.add_argument('--allow-changes', action='store_true',
                         help='let rules clear an alert and add and remove a trap receiver on a real array')
     parser.add_argument('--rules', metavar='IDS', help='only these, with commas: R05,T01 or groups: S,R')

@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded HTTP replies as a device: a server on loopback that answers requests as an array once did.
+"""Recorded replies as a device: servers on loopback that answer requests and commands as an array once did.
 
 A directory with
 
-* `access.json`: the body of the registration, with a `rest` section. Host and port are replaced by the server's. With
-  `"scheme": "http"` beside the sections the server speaks plain HTTP; else TLS with a certificate of its own, which the
-  section's `ca_cert` then is.
+* `access.json`: the body of the registration, with a `rest` section, an `ssh` section, or both. Host and port are
+  replaced by the servers', and so is the host key of `ssh`. With `"scheme": "http"` beside the sections the server
+  speaks plain HTTP; else TLS with a certificate of its own, which the section's `ca_cert` then is.
 * `replies.json`: a list of `{"method": "GET", "path": "/api/volumes?page=1", "status": 200, "headers": {}, "body": …}`.
   A body that is no text is sent as JSON; `"file": "volumes.json"` names a file beside it instead. Of several replies to
   one request each is given once, in their order, and the last one for ever. What was not recorded is 404. Values in a
-  query whose names sound like secrets do not matter. `delfin-driver record` writes such files.
+  query whose names sound like secrets do not matter.
+* `commands.json` and `files.json`: the same over SSH, see `replay_ssh`.
 * `truth.json` (optional): the rows by table that the driver should make of it (`storage` is a list of one).
+
+`delfin-driver record` writes the first three.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import json
 import ssl
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +42,7 @@ from delfin import exception
 from delfin.access import sounds_secret
 from delfin.common.masking import MASK
 from delfin.drivers.compliance.device import Device, read_access
+from delfin.drivers.compliance.replay_ssh import Recorded, SshServer
 
 _ADDRESS = '127.0.0.1'
 _REQUEST_SECONDS = 30
@@ -50,32 +56,54 @@ class Replay(Device):
 
     def __init__(self, directory: Path, name: str) -> None:
         super().__init__(read_access(_read(directory / 'access.json'), str(directory / 'access.json'), name))
-        if not self._access.get('rest'):
-            raise exception.InvalidInput(f'{directory}: only a rest section can be replayed')
-        self._plain = self._access.pop('scheme', 'https') == 'http'
-        self._replies = _Replies(directory)
+        self._servers: list[Callable[[], contextlib.AbstractContextManager[None]]] = []
+        plain = self._access.pop('scheme', 'https') == 'http'
+        if self._access.get('rest'):
+            self._servers.append(partial(self._rest, _Replies(directory), plain))
+        if self._access.get('ssh'):
+            self._servers.append(partial(self._ssh, Recorded.of(directory)))
+        if not self._servers:
+            raise exception.InvalidInput(f'{directory}: only the sections rest and ssh can be replayed')
         truth = directory / 'truth.json'
         self._truth = _json(truth) if truth.exists() else None
-        self._server: ThreadingHTTPServer | None = None
+        self._running = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        server = ThreadingHTTPServer((_ADDRESS, 0), _handler(self._replies))
-        server.daemon_threads = True
-        rest: dict[str, Any] = {**self._access['rest'], 'host': _ADDRESS, 'port': server.server_address[1]}
-        if not self._plain:
-            certificate, context = _tls()
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-            rest['ca_cert'] = certificate
-        self._access = {**self._access, 'rest': rest}
-        self._server = server
-        threading.Thread(target=server.serve_forever, name='replay', daemon=True).start()
+        with contextlib.ExitStack() as stack:
+            for server in self._servers:
+                stack.enter_context(server())
+            self._running = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+        self._running.close()
+
+    @contextlib.contextmanager
+    def _rest(self, replies: _Replies, plain: bool) -> Iterator[None]:
+        server = ThreadingHTTPServer((_ADDRESS, 0), _handler(replies))
+        server.daemon_threads = True
+        rest: dict[str, Any] = {**self._access['rest'], 'host': _ADDRESS, 'port': server.server_address[1]}
+        if not plain:
+            certificate, context = _tls()
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            rest['ca_cert'] = certificate
+        self._access = {**self._access, 'rest': rest}
+        threading.Thread(target=server.serve_forever, name='replay', daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+
+    @contextlib.contextmanager
+    def _ssh(self, recorded: Recorded) -> Iterator[None]:
+        section = self._access['ssh']
+        with SshServer(recorded, section['username'], section.get('password')) as server:
+            given = {name: value for name, value in section.items() if name not in ('pub_key_type', 'fingerprint')}
+            self._access = {**self._access, 'ssh': {**given, 'host': _ADDRESS, 'port': server.port,
+                                                    'pub_key': server.host_key}}
+            yield
 
     def truth(self) -> Mapping[str, list[dict[str, Any]]] | None:
         """See `Device`."""

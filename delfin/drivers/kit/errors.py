@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an array may say no with, as far as a `RestSession` acts on it. Tables of error codes name these classes, or any
-of `delfin.exception`.
+"""What an array may say no with, as far as a session of the kit acts on it. Tables of error codes name these classes,
+or any of `delfin.exception`.
 
 They come out of the driver as the public class that they derive from.
 """
@@ -10,6 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from delfin import exception
+
+Error = type[exception.DelfinException]
+Meaning = Error | tuple[Error, str]     # what a code of the array means, and what to do about it
+
+
+def meant(meaning: Meaning, text: str) -> tuple[Error, str]:
+    """The exception of a code, and its text with the advice."""
+    if isinstance(meaning, tuple):
+        kind, advice = meaning
+        return kind, f'{text.rstrip(".")}. {advice}'
+    return meaning, text
 
 
 class SessionExpired(exception.NotAuthorized):
@@ -42,3 +53,19 @@ class Refused(exception.StorageBackendException):
 
 class ConnectionBroke(exception.BadResponse):
     """The connection ended in the middle of an answer, or of waiting for one: reads are repeated."""
+
+
+class ShellBroke(exception.SSHException):
+    """The SSH connection ended in the middle of a command, or before it was sent (`sent` is false): those that only
+    read, or were not sent, are run again, once.
+    """
+
+    def __init__(self, *args: Any, sent: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sent = sent
+
+
+class UnknownCommand(exception.StorageBackendException):
+    """The array's CLI has no such command, or not that option of it. Drivers catch it where an older or another model
+    is asked in another way.
+    """

@@ -52,7 +52,7 @@ class Volume(TypedDict, total=False):
     name: str | None  # display name
     description: str | None  # free text
     type: str | None  # thick, thin
-    status: str | None  # available, error
+    status: str | None  # available, error, degraded
     native_storage_pool_id: str | None  # one of storage_pools
     wwn: str | None  # world-wide name
     total_capacity: int | None  # bytes

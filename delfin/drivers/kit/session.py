@@ -37,8 +37,8 @@ from requests.structures import CaseInsensitiveDict
 
 from delfin import cryptor, exception
 from delfin.common.text import printable
-from delfin.drivers.driver import StorageDriver
-from delfin.drivers.kit.errors import ArrayBusy, ConnectionBroke, NotThere, Refused, SessionExpired
+from delfin.drivers.kit.driver import SessionDriver
+from delfin.drivers.kit.errors import ArrayBusy, ConnectionBroke, Meaning, NotThere, Refused, SessionExpired, meant
 from delfin.drivers.kit.limits import Gate, Item, Limits, Result, in_parallel
 from delfin.drivers.kit.mapping import field_of
 from delfin.drivers.utils.rest_client import RestClient
@@ -67,7 +67,7 @@ class RestSession:
     BASE: ClassVar[str] = ''
     CODE: ClassVar[str | None] = None
     WORDS: ClassVar[str | None] = None
-    ERRORS: ClassVar[Mapping[int | str, _Error | tuple[_Error, str]]] = {}
+    ERRORS: ClassVar[Mapping[int | str, Meaning]] = {}
     LIMITS: ClassVar[Limits] = Limits()
     QUERY_SAFE: ClassVar[str] = '/'
 
@@ -309,12 +309,10 @@ class RestSession:
 
     def _refusal(self, code: int | str, status: int, body: Any, headers: Mapping[str, str],
                  what: str) -> exception.DelfinException:
-        found = self.ERRORS.get(code) or self.ERRORS.get(str(code)) or self.ERRORS.get(status) or (
+        found: Meaning = self.ERRORS.get(code) or self.ERRORS.get(str(code)) or self.ERRORS.get(status) or (
             _HTTP_ERRORS.get(status, exception.StorageBackendException if code == status else Refused))
-        kind, advice = found if isinstance(found, tuple) else (found, '')
         words = printable(self.message_of(body)).strip()[:_WORDS] if body else ''
-        text = f'{self.host} answered {what} with {code}' + (f': {words}' if words else '.')
-        text = f'{text.rstrip(".")}. {advice}' if advice else text
+        kind, text = meant(found, f'{self.host} answered {what} with {code}' + (f': {words}' if words else '.'))
         if issubclass(kind, ArrayBusy):
             return kind(message=text, retry_after=_seconds(headers.get('Retry-After')))
         return kind(message=text)
@@ -343,25 +341,12 @@ class _Headers(MutableMapping[str, str]):
         return len(self._session.headers)
 
 
-class RestDriver(StorageDriver):
+class RestDriver(SessionDriver):
     """A driver whose array is reached by one `RestSession` (`self.session`), which `SESSION` names."""
 
     PROTOCOLS = ('rest',)
     SESSION: ClassVar[type[RestSession]]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.session = self.SESSION(**kwargs)       # no request before it is needed
-
-    def reset_connection(self, context: Any, **kwargs: Any) -> None:
-        """Log out; the next call logs in, with the new access information if there is any."""
-        session = self.SESSION(**kwargs) if kwargs.get('rest') else None
-        self.session.close()
-        self.session = session or self.session
-
-    def delete_storage(self, context: Any) -> None:
-        """Log out."""
-        self.session.close()
+    session: RestSession
 
 
 def _decoded(content: bytes) -> Any:

@@ -21,9 +21,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import paramiko
-
 from delfin import exception
+from delfin.drivers.kit.errors import ShellBroke
+from delfin.drivers.kit.shell import Shell
 from delfin.drivers.utils import ssh_connection
 from delfin.drivers.utils.ssh_connection import CHUNK_BYTES, limit_output
 
@@ -33,7 +33,7 @@ SYSTEM_PATHS = ('/usr/local/sbin', '/usr/sbin', '/sbin')    # ordinary users oft
 
 _EPOCH_MS = '+%s%3N'
 _PATTERN = re.compile(r'/[\w./*-]+')
-_PATH_SCRIPT = f'PATH="$PATH:{":".join(SYSTEM_PATHS)}"; export PATH; exec "$@"'
+_PATH_SCRIPT = f'PATH="$PATH:{":".join(SYSTEM_PATHS)}"; export PATH; exec "$@" </dev/null'
 
 
 class ToolMissing(Exception):
@@ -144,54 +144,26 @@ class SshRunner(Runner):
     """Commands over one SSH connection, which is opened by the first command and opened again once when it broke."""
 
     def __init__(self, settings: ssh_connection.SSHSettings) -> None:
-        self._settings = settings
-        self._client: paramiko.SSHClient | None = None
+        self._shell = Shell(settings)
         self.address = settings.host
 
     def run(self, argv: Sequence[str], timeout: float = COMMAND_TIMEOUT_SECONDS) -> Completed:
         # A POSIX shell and env for whatever login shell the account has (csh, fish): they agree on quoted words.
         command = shlex.join(['env', 'LC_ALL=C', 'sh', '-c', _PATH_SCRIPT, 'sh', *argv])
         try:
-            stdout, stderr, status = self._execute(command, argv[0], timeout)
-        except _ConnectionLost:     # our commands only read: it is safe to run one again
-            stdout, stderr, status = self._execute_or_fail(command, argv[0], timeout)
-        return _completed(argv[0], stdout, stderr, status)
+            try:
+                output = self._shell.run(command, argv[0], timeout)
+            except ShellBroke:      # our commands only read: it is safe to run one again
+                output = self._shell.run(command, argv[0], timeout)
+        except ShellBroke as error:
+            raise exception.SSHException(f'{self.address}: the connection broke twice while running {argv[0]}: '
+                                         f'{error.error_args[0]}') from error
+        except TimeoutError:
+            raise _too_slow(argv[0], timeout) from None
+        return _completed(argv[0], output.stdout, output.stderr, output.status)
 
     def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    def _execute_or_fail(self, command: str, tool: str, timeout: float) -> tuple[bytes, bytes, int]:
-        try:
-            return self._execute(command, tool, timeout)
-        except _ConnectionLost as error:
-            raise exception.SSHException(f'{self._settings.host}: the connection broke twice while running {tool}: '
-                                         f'{error}') from error
-
-    def _execute(self, command: str, tool: str, timeout: float) -> tuple[bytes, bytes, int]:
-        transport = self._transport()
-        try:
-            channel = transport.open_session(timeout=self._settings.timeout)
-            with channel:
-                channel.exec_command(command)
-                channel.shutdown_write()
-                return _collect_remote(channel, tool, timeout)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            self.close()
-            raise _ConnectionLost(str(error) or type(error).__name__) from error
-
-    def _transport(self) -> paramiko.Transport:
-        transport = self._client.get_transport() if self._client is not None else None
-        if transport is None or not transport.is_active():
-            self.close()
-            self._client = ssh_connection.connect(self._settings)
-            transport = self._client.get_transport()
-        return transport
-
-
-class _ConnectionLost(Exception):
-    """The session ended in the middle of a command."""
+        self._shell.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -224,20 +196,6 @@ def _collect_local(process: subprocess.Popen[bytes], tool: str, timeout: float) 
     except subprocess.TimeoutExpired:
         raise _too_slow(tool, timeout) from None
     return bytes(stdout), bytes(stderr)
-
-
-def _collect_remote(channel: paramiko.Channel, tool: str, timeout: float) -> tuple[bytes, bytes, int]:
-    """Everything the command writes, and its exit status."""
-    deadline = time.monotonic() + timeout
-    try:
-        stdout, stderr = ssh_connection.collect(channel, tool, timeout)
-    except TimeoutError:
-        raise _too_slow(tool, timeout) from None
-    if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
-        raise _too_slow(tool, timeout)
-    if channel.exit_status < 0:     # the connection ended, or a signal the server reports without a status
-        raise _ConnectionLost(f'{tool} ended without a status')
-    return stdout, stderr, channel.exit_status
 
 
 def _too_slow(tool: str, timeout: float) -> exception.StorageBackendException:

@@ -53,6 +53,43 @@ class Rates(Generic[K]):
 
 
 @dataclass(frozen=True, slots=True)
+class Growth(Generic[K]):
+    """What was counted in `seconds`; `begun` has counted from zero meanwhile, or is not in both readings."""
+
+    seconds: float
+    counters: Mapping[K, Mapping[str, int]]
+    begun: frozenset[K]
+
+    @property
+    def restarted(self) -> bool:
+        """Whether the machine itself seems to have begun anew: at least as many things have as have gone on counting.
+        (Idle ones do not tell.)
+        """
+        busy = sum(any(counters.values()) for counters in self.counters.values())
+        return bool(self.begun) and len(self.begun) >= busy
+
+    def per_second(self) -> dict[K, dict[str, float]]:
+        """The rates."""
+        return {key: {name: value / self.seconds for name, value in counters.items()}
+                for key, counters in self.counters.items()}
+
+
+def growth(older: Reading[K], newer: Reading[K]) -> Growth[K]:
+    """Between two readings, of which the older one may be of any age. ValueError if it is not older."""
+    seconds = newer.seconds - older.seconds
+    if seconds <= 0:
+        raise ValueError('the readings are of the same time, or in the wrong order')
+    grown, begun = {}, set()
+    for key, counters in newer.counters.items():
+        past = older.counters.get(key)
+        if past is not None and older.era == newer.era and _grew(past, counters):
+            grown[key] = {name: value - past[name] for name, value in counters.items()}
+        elif past is not None or any(counters.values()):
+            begun.add(key)
+    return Growth(seconds, grown, frozenset(begun))
+
+
+@dataclass(frozen=True, slots=True)
 class _Past:
     """The counters of one thing as they were."""
 
@@ -107,5 +144,9 @@ def _past(reading: Reading[K], key: K) -> _Past:
 
 def _continues(past: _Past, reading: Reading[K], counters: Mapping[str, int]) -> bool:
     return (past.era == reading.era and 0 <= reading.seconds - past.seconds <= OLDEST_SECONDS
-            and past.counters.keys() == counters.keys()
-            and all(value >= past.counters[name] for name, value in counters.items()))
+            and _grew(past.counters, counters))
+
+
+def _grew(past: Mapping[str, int], counters: Mapping[str, int]) -> bool:
+    """Whether the counters are those of the same thing, and none is smaller than it was."""
+    return past.keys() == counters.keys() and all(value >= past[name] for name, value in counters.items())

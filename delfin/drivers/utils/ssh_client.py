@@ -47,8 +47,9 @@ class SSHPool:
     """At most three connections to an array, opened when needed; `SSHPool(**access_info)`, of which `ssh` is needed.
 
     `ssh` has `host`, `port`, `username`, `password` (encoded), and may have what `ssh_connection` knows: `pub_key` with
-    `pub_key_type` (the host key), `fingerprint`, `private_key`, `passphrase`, `timeout` or `conn_timeout` (seconds; 60
-    without). Without a host key or fingerprint the known hosts of the service's user count; others are refused.
+    `pub_key_type` (the host key), `fingerprint`, `private_key`, `passphrase`, `old_algorithms`, `timeout` or
+    `conn_timeout` (seconds; 60 without). Without a host key or fingerprint the known hosts of the service's user count;
+    others are refused.
 
     Nothing waits for ever: a connection, and silence during a command, take the time-out at most; a command ten times
     that; who finds all connections in use waits as long as a command may take.

@@ -26,6 +26,8 @@ from typing import Any, NoReturn
 import paramiko
 
 from delfin import cryptor, exception
+from delfin.drivers.utils import ssh_algorithms
+from delfin.drivers.utils.ssh_algorithms import KEY_TYPES
 
 DEFAULT_PORT = 22
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -34,16 +36,6 @@ MAX_OUTPUT_BYTES = 64 * 2**20       # of one command
 CHUNK_BYTES = 65536
 
 _POLL_SECONDS = 0.1
-
-# Key type (as in public key files) to the signature algorithms that use it (RFC 8709, RFC 5656, RFC 8332), in the
-# order in which they are offered. ssh-rsa with SHA-1 is not offered: paramiko dropped it.
-_ALGORITHMS: dict[str, tuple[str, ...]] = {
-    'ssh-ed25519': ('ssh-ed25519',),
-    'ecdsa-sha2-nistp256': ('ecdsa-sha2-nistp256',),
-    'ecdsa-sha2-nistp384': ('ecdsa-sha2-nistp384',),
-    'ecdsa-sha2-nistp521': ('ecdsa-sha2-nistp521',),
-    'ssh-rsa': ('rsa-sha2-512', 'rsa-sha2-256'),
-}
 _KEY_CLASSES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 _FINGERPRINT = re.compile(r'(?:SHA256:)?([A-Za-z0-9+/]{43})=?')
 
@@ -61,6 +53,7 @@ class SSHSettings:
     host_key: paramiko.PKey | None = field(default=None, repr=False)
     fingerprint: str | None = None                                  # SHA256:… of the host key
     timeout: float = DEFAULT_TIMEOUT_SECONDS                        # seconds, for each step of connecting
+    old_algorithms: bool = False                                    # see `ssh_algorithms`
     known_hosts: Path = field(default_factory=lambda: Path.home() / '.ssh' / 'known_hosts')
 
     @classmethod
@@ -78,18 +71,22 @@ class SSHSettings:
             passphrase=ssh.get('passphrase') or None,
             host_key=_host_key(ssh.get('pub_key'), ssh.get('pub_key_type')),
             fingerprint=_fingerprint_field(ssh.get('fingerprint')),
-            timeout=_timeout(ssh.get('timeout') or ssh.get('conn_timeout')))
+            timeout=_timeout(ssh.get('timeout') or ssh.get('conn_timeout')),
+            old_algorithms=_switch(ssh.get('old_algorithms'), 'old_algorithms'))
 
 
 def connect(settings: SSHSettings) -> paramiko.SSHClient:
     """An authenticated connection.
 
     Raises `InvalidIpOrPort`, `SSHConnectTimeout`, `SSHNotFoundKnownHosts` (the host key is not known or not the
-    configured one), `InvalidUsernameOrPassword`, `InvalidPrivateKey`, or `SSHException` for the rest.
+    configured one), `InvalidUsernameOrPassword`, `InvalidPrivateKey`, `InvalidInput` if the settings cannot be
+    followed, or `SSHException` for the rest.
     """
+    if settings.old_algorithms:
+        ssh_algorithms.require_old(settings.host)
     login_key = _load_private_key(settings)     # before the network: its faults need no server
     trust = _HostTrust.of(settings)
-    offered = trust.key_types or tuple(_ALGORITHMS)
+    offered = trust.key_types or tuple(KEY_TYPES)
     presented: list[paramiko.PKey] = []
     while offered:
         try:
@@ -104,11 +101,13 @@ def connect(settings: SSHSettings) -> paramiko.SSHClient:
             if presented:
                 break
             if not trust.key_types or offered != trust.key_types:
-                raise exception.SSHException(f'{settings.host} and Delfin share no algorithm: {error}') from error
+                raise exception.SSHException(
+                    f'{settings.host} and Delfin share no algorithm: {error}{_old_hint(settings)}') from error
             # The server has no key of the type we trust any more: see what it presents instead.
-            offered = tuple(kind for kind in _ALGORITHMS if kind not in trust.key_types)
+            offered = tuple(kind for kind in KEY_TYPES if kind not in trust.key_types)
     if not presented:
-        raise exception.SSHException(f'{settings.host} offers no host key of a type that Delfin knows.')
+        raise exception.SSHException(f'{settings.host} offers no host key of a type that Delfin '
+                                     f'knows{_old_hint(settings)}.')
     raise trust.refusal(settings, presented)
 
 
@@ -193,7 +192,7 @@ class _HostTrust:
         if self.fingerprint is not None:
             return ()
         trusted = {key.get_name() for key in self.keys}
-        return tuple(kind for kind in _ALGORITHMS if kind in trusted)
+        return tuple(kind for kind in KEY_TYPES if kind in trusted)
 
     def accepts(self, key: paramiko.PKey) -> bool:
         if key.asbytes() in self.revoked:
@@ -284,7 +283,7 @@ def _connect_once(settings: SSHSettings, login_key: paramiko.PKey | None, trust:
             password=None if login_key is not None else open_secret(settings.password, 'ssh.password'),
             pkey=login_key, sock=sock, look_for_keys=False, allow_agent=False,
             timeout=settings.timeout, banner_timeout=settings.timeout, auth_timeout=settings.timeout,
-            channel_timeout=settings.timeout, transport_factory=partial(_transport, key_types))
+            channel_timeout=settings.timeout, transport_factory=partial(_transport, key_types, settings.old_algorithms))
         transport = client.get_transport()
         if transport is None:       # closed by the server right after the login
             raise paramiko.SSHException('the connection was closed')
@@ -299,12 +298,16 @@ def _connect_once(settings: SSHSettings, login_key: paramiko.PKey | None, trust:
     return client
 
 
-def _transport(key_types: tuple[str, ...], sock: socket.socket, **kwargs: Any) -> paramiko.Transport:
+def _transport(key_types: tuple[str, ...], old: bool, sock: socket.socket, **kwargs: Any) -> paramiko.Transport:
     """A transport that asks the server for host keys of these types only."""
-    transport = paramiko.Transport(sock, **kwargs)
-    transport.get_security_options().key_types = tuple(
-        algorithm for kind in key_types for algorithm in _ALGORITHMS[kind])
+    transport = paramiko.Transport(sock, **{**kwargs, 'disabled_algorithms': ssh_algorithms.disabled(old)})
+    transport.get_security_options().key_types = ssh_algorithms.signatures(key_types, old)
     return transport
+
+
+def _old_hint(settings: SSHSettings) -> str:
+    return '' if settings.old_algorithms else ('; if its software is old, "old_algorithms": true in the ssh section '
+                                               'allows it those with SHA-1 (with paramiko 4 only)')
 
 
 def _forget_secrets(transport: paramiko.Transport) -> None:
@@ -408,6 +411,12 @@ def _timeout(value: Any) -> float:
     return seconds
 
 
+def _switch(value: Any, name: str) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise exception.InvalidInput(f'ssh.{name} must be true or false.')
+
+
 def _fingerprint_field(value: Any) -> str | None:
     if not value:
         return None
@@ -433,7 +442,7 @@ def _host_key(value: Any, key_type: Any) -> paramiko.PKey | None:
                                      f'part), as found in /etc/ssh/ssh_host_*_key.pub ({type(error).__name__}).') \
             from None
     stated = words[0] if len(words) > 1 else key_type or own_type
-    if stated != own_type or own_type not in _ALGORITHMS:
+    if stated != own_type or own_type not in KEY_TYPES:
         raise exception.InvalidInput(f'ssh.pub_key is a key of type {own_type}, not {stated}; use one of '
-                                     f'{", ".join(_ALGORITHMS)}.')
+                                     f'{", ".join(KEY_TYPES)}.')
     return key

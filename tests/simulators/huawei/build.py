@@ -15,7 +15,6 @@ from itertools import count, islice
 from typing import Any, Self
 
 from tests.simulators.huawei.model import (
-    WORKLOADS,
     Controller,
     Disk,
     FileSystem,
@@ -32,6 +31,8 @@ from tests.simulators.huawei.model import (
     Share,
     System,
 )
+from tests.simulators.load import WORKLOADS
+from tests.simulators.objects import condition
 
 MIB, GIB = 2**20, 2**30
 MEGABIT = 10**6
@@ -128,9 +129,7 @@ class _Builder:
 
     def _condition(self, kind: str, number: int, normal: tuple[str, str] = ('normal', 'online')) -> dict[str, str]:
         """Every third object is in one of the other conditions, in turn."""
-        odd = CONDITIONS[kind]
-        turn, is_odd = divmod(number, 3)
-        health, state = odd[turn % len(odd)] if is_odd == 2 and not self.flawless else normal
+        health, state = condition(number, normal, CONDITIONS[kind], self.flawless)
         return {'health': health, 'state': state}
 
     # --- hardware ---

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulators.huawei.model import INITIATOR_KINDS, SHARE_KINDS, WORKLOADS, Lun, Model
+from tests.simulators.huawei.model import INITIATOR_KINDS, SHARE_KINDS, Lun, Model
+from tests.simulators.load import WORKLOADS
 
 _GIB = 2**30
 _GROUP_OF = {'host': 'host_group', 'lun': 'lun_group', 'fc_port': 'port_group', 'eth_port': 'port_group',

@@ -1,23 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests and people do to the array behind its back: break and repair it, spoil answers, end sessions, change it.
 
-The methods of `array.control` are there over HTTP as well, on a port of loopback of their own:
-
-    curl -d '{"kind": "disk"}' http://127.0.0.1:…/raise_fault
-    curl http://127.0.0.1:…/               the methods
-    curl http://127.0.0.1:…/model/lun      the objects of a kind, as the array has them inside
+The methods of `array.control` are there over HTTP as well: see `tests.simulators.control`.
 """
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from delfin.alert_manager.snmp import usm
-from delfin.alert_manager.snmp.protocols import AUTH_NO_PRIV, AUTH_PRIV, NO_AUTH_NO_PRIV
-from tests.simulators.http import Reply, Request, Server
+from tests.simulators.control import ControlServer
 from tests.simulators.huawei import changes, errors
 from tests.simulators.huawei.alarms import Alarm
 from tests.simulators.huawei.injection import Fault
@@ -55,9 +46,7 @@ class Control:
     def add_user(self, name: str, auth_protocol: str | None = None, auth_key: str | None = None,
                  privacy_protocol: str | None = None, privacy_key: str | None = None) -> None:
         """A user for v3 traps; protocols as Delfin calls them (HMACSHA, HMCSHA2256, AES, …)."""
-        level = AUTH_PRIV if privacy_protocol else AUTH_NO_PRIV if auth_protocol else NO_AUTH_NO_PRIV
-        self._array.agent.users[name] = usm.User(name.encode(), level, auth_protocol, auth_key, privacy_protocol,
-                                                 privacy_key)
+        self._array.agent.add_user(name, auth_protocol, auth_key, privacy_protocol, privacy_key)
 
     # --- answers ---
 
@@ -123,13 +112,7 @@ class Control:
 
     def change(self, kind: str, id: str, **values: Any) -> None:
         """Set attributes of an object of the model (`system` is the array itself)."""
-        with self._array.model.changing():
-            item = self._array.model.find(kind, id)
-            for name in values:
-                if name == 'id' or not hasattr(item, name):
-                    raise ValueError(f'a {kind} has no {name} that could be changed')
-            for name, value in values.items():
-                setattr(item, name, value)
+        self._array.model.change(kind, id, values)
 
     def rename(self, kind: str, id: str, name: str) -> None:
         """Give an object another name."""
@@ -171,43 +154,13 @@ class Control:
             'logouts': array.sessions.logouts, 'refused': array.sessions.refused, 'requests': len(array.log),
             'connections': array.connections, 'traps': array.agent.sent}
 
-
-class ControlServer(Server):
-    """The same over plain HTTP, on loopback only."""
-
-    def __init__(self, control: Control, port: int = 0) -> None:
-        self._control = control
-        self._methods = {name: method for name, method in inspect.getmembers(control, inspect.ismethod)
-                         if not name.startswith('_')}
-        super().__init__(self._serve, port=port)
-
-    def _serve(self, request: Request) -> Reply:
-        name, _, rest = request.path.strip('/').partition('/')
-        try:
-            if request.method == 'GET':
-                return _json(self._look(name, rest))
-            if name not in self._methods:
-                raise KeyError(f'no method {name!r}; GET / lists them')
-            arguments = orjson.loads(request.body or b'{}')
-            if not isinstance(arguments, dict):
-                raise ValueError('arguments are a JSON object')
-            method = self._methods[name]
-            try:
-                inspect.signature(method).bind(**arguments)
-            except TypeError as error:
-                raise ValueError(str(error)) from None
-            return _json(method(**arguments))
-        except KeyError as error:
-            return _json({'error': str(error.args[0])}, 404)
-        except ValueError as error:
-            return _json({'error': str(error)}, 400)
+    def _server(self, port: int) -> ControlServer:
+        """The same over HTTP."""
+        return ControlServer(self, self._look, port)
 
     def _look(self, name: str, rest: str) -> Any:
-        array = self._control._array
+        array = self._array
         match name:
-            case '':
-                return {name: f'{inspect.signature(method)} {(method.__doc__ or "").splitlines()[0]}'
-                        for name, method in self._methods.items()}
             case 'model' if not rest:
                 return {'system': array.model.system, 'usage': array.model.usage(), 'raw': array.model.raw,
                         'objects': {kind: len(items) for kind, items in array.model.objects.items()}}
@@ -216,9 +169,5 @@ class ControlServer(Server):
             case 'alarms':
                 return array.alarms.history if rest == 'history' else array.alarms.current
             case 'state':
-                return self._control.state()
+                return self.state()
         raise KeyError(f'nothing to see at {name!r}')
-
-
-def _json(value: Any, status: int = 200) -> Reply:
-    return Reply(orjson.dumps(value), status)

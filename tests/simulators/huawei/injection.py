@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from tests.simulators.http import Reply
+from tests.simulators.injection import Spell
 
 _HTML = (b'<!DOCTYPE html>\n<html><head><title>%d</title></head><body><h1>The service is unavailable</h1>'
          b'<p>Please contact your administrator.</p></body></html>\n')
@@ -18,7 +17,7 @@ FORMS = ('code', 'html', 'half', 'drop', 'type', 'garbage', 'stall', 'list', 'em
 
 
 @dataclass
-class Fault:
+class Fault(Spell):
     """Something that goes wrong with requests for a resource.
 
     `path` is what stands behind the device's id, the whole or as far as it is given: `lun`, `lun/count`; `''` means
@@ -42,8 +41,6 @@ class Fault:
     status: int = 200
     method: str | None = None
     page: int | None = None
-    skip: int = 0
-    times: int | None = 1
     seconds: float = 60.0
 
     def __post_init__(self) -> None:
@@ -63,47 +60,6 @@ def _page(query: str) -> int:
         return 0
     start, stop = int(found[1]), int(found[2])
     return start // max(1, stop - start)
-
-
-class Faults:
-    """Those that are to come. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._faults: list[Fault] = []
-
-    def add(self, fault: Fault) -> None:
-        """From now on, behind those that were added before."""
-        with self._lock:
-            self._faults.append(replace(fault))
-
-    def clear(self) -> None:
-        """All goes right again."""
-        with self._lock:
-            self._faults.clear()
-
-    def left(self) -> list[dict[str, Any]]:
-        """What is still to come."""
-        with self._lock:
-            return [asdict(fault) for fault in self._faults]
-
-    def take(self, method: str, path: str, query: str) -> Fault | None:
-        """The fault of this request, which is thereby used up."""
-        if not self._faults:
-            return None
-        with self._lock:
-            for fault in self._faults:
-                if not fault.concerns(method, path, query):
-                    continue
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                if fault.times is not None:
-                    fault.times -= 1
-                    if not fault.times:
-                        self._faults.remove(fault)
-                return replace(fault)
-        return None
 
 
 def spoiled(fault: Fault, right: Callable[[], Reply], wait: Callable[[float], object]) -> Reply:

@@ -9,10 +9,8 @@ interval.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,31 +18,16 @@ from typing import Any
 from tests.simulators.huawei import errors
 from tests.simulators.huawei.errors import Refusal
 from tests.simulators.huawei.firmware import Firmware
-from tests.simulators.huawei.model import WORKLOADS, Model
+from tests.simulators.huawei.model import Model
 from tests.simulators.huawei.views import BY_TYPE
+from tests.simulators.load import NATURES, WORKLOADS, busyness
 
 Weights = tuple[float, ...]         # IO/s of each workload while it is at its busiest
 
-_DAY, _HOUR = 86400.0, 3600.0
 _NOTHING: Weights = (0.0,) * len(WORKLOADS)
 _CARRYING = ('link up', 'running', 'normal', 'online')
 _STILL = ('offline', 'link down', 'unknown', 'power-on failed', 'deleting')
 _SATURATION = 40_000.0              # IO/s at which things become slow
-
-
-@dataclass(frozen=True)
-class Nature:
-    """Of a workload. Sizes in KB, hit ratios in percent."""
-
-    reads: float
-    read_size: int
-    write_size: int
-    read_hits: int
-    write_hits: int
-
-
-_NATURES = {'database': Nature(0.7, 8, 8, 80, 95), 'office': Nature(0.6, 16, 16, 60, 90),
-            'backup': Nature(0.1, 256, 512, 10, 40), 'steady': Nature(0.5, 32, 32, 50, 80)}
 
 # name in this module -> id on the wire
 METRICS = {
@@ -94,8 +77,9 @@ class Metrics:
         """
         item = self._model.find(kind, id)
         weights = _NOTHING if item.state in _STILL else self._weights(kind, id)
-        loads = [weight * self._shape(workload, at) for weight, workload in zip(weights, WORKLOADS, strict=True)]
-        natures = [_NATURES[workload] for workload in WORKLOADS]
+        loads = [weight * busyness(self._model.seed, workload, at)
+                 for weight, workload in zip(weights, WORKLOADS, strict=True)]
+        natures = [NATURES[workload] for workload in WORKLOADS]
         reads = [load * nature.reads for load, nature in zip(loads, natures, strict=True)]
         writes = [load - read for load, read in zip(loads, reads, strict=True)]
         read_kb = _dot(reads, (nature.read_size for nature in natures))
@@ -124,21 +108,6 @@ class Metrics:
 
     def _megabytes(self, kilobytes: float) -> float:
         return round(kilobytes / 1024, 2) if self._firmware.decimals else round(kilobytes / 1024)
-
-    def _shape(self, workload: str, at: int) -> float:
-        """From 0 to 1: how busy a workload is. The same at the same time, with a little noise."""
-        hour = at % _DAY / _HOUR
-        match workload:
-            case 'office':
-                shape = 0.1 + 0.8 * max(0.0, math.sin(math.pi * (hour - 7) / 12)) if 7 <= hour <= 19 else 0.1
-            case 'backup':
-                shape = 0.9 if hour >= 22 or hour < 4 else 0.02
-            case 'database':
-                shape = 0.5 + 0.4 * math.sin(2 * math.pi * (hour - 8) / 24)
-            case _:
-                shape = 0.5
-        noise = zlib.crc32(f'{self._model.seed} {workload} {at}'.encode()) / 2**32
-        return shape * (0.9 + 0.2 * noise)
 
     def _weights(self, kind: str, id: str) -> Weights:
         return self._model.derived('weights', self._all_weights).get((kind, id), _NOTHING)

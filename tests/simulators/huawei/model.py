@@ -2,24 +2,15 @@
 """The array behind the simulator: plain objects in neutral terms.
 
 Capacities are bytes, speeds bit/s, times epoch seconds; health, state and kinds are words; a relation is the id of the
-other. None is what the array does not know. How all this looks on the wire is the business of `views`. The objects of a
-kind stand in `model[kind]`, by id, in the order of the array's answers.
-
-Who changes an object does so in `with model.changing():`, which also makes prepared answers void.
+other. None is what the array does not know. How all this looks on the wire is the business of `views`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-T = TypeVar('T')
-
-WORKLOADS = ('database', 'office', 'backup', 'steady')
+from tests.simulators.objects import Objects
 
 PORT_KINDS = ('fc_port', 'fcoe_port', 'eth_port', 'pcie_port', 'bond_port', 'sas_port')
 SHARE_KINDS = ('cifs_share', 'nfs_share', 'ftp_share')
@@ -264,59 +255,11 @@ class Usage:
         return self.total - self.used
 
 
-@dataclass(slots=True)
-class Model:
-    """All objects, and what follows from them. `version` grows with each change."""
+class Model(Objects):
+    """All objects, and what follows from them."""
 
-    seed: str
-    system: System
-    objects: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    version: int = 0
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-    _derived: dict[object, Any] = field(default_factory=dict, repr=False)
-    _derived_of: int = -1
-
-    def __getitem__(self, kind: str) -> dict[str, Any]:
-        return self.objects[kind]
-
-    def find(self, kind: str, id: str) -> Any:
-        """One object, the array too; KeyError says which one is missing."""
-        if kind == 'system':
-            return self.system
-        try:
-            return self.objects[kind][id]
-        except KeyError:
-            raise KeyError(f'no {kind} {id!r}') from None
-
-    @contextlib.contextmanager
-    def changing(self) -> Iterator[None]:
-        """Around every change."""
-        with self.lock:
-            try:
-                yield
-            finally:
-                self.version += 1
-
-    def derived(self, name: object, make: Callable[[], T]) -> T:
-        """What `make` returns, remembered until something changes."""
-        with self.lock:
-            if self._derived_of != self.version:
-                self._derived.clear()
-                self._derived_of = self.version
-            if name not in self._derived:
-                self._derived[name] = make()
-            found: T = self._derived[name]
-            return found
-
-    def by(self, kind: str, attribute: str) -> dict[Any, list[Any]]:
-        """The objects of a kind by the value of an attribute."""
-        return self.derived((kind, attribute), lambda: self._by(kind, attribute))
-
-    def _by(self, kind: str, attribute: str) -> dict[Any, list[Any]]:
-        found = defaultdict(list)
-        for item in self.objects[kind].values():
-            found[getattr(item, attribute)].append(item)
-        return dict(found)
+    def __init__(self, seed: str, system: System) -> None:
+        super().__init__(seed, system, KINDS)
 
     # --- capacities ---
 

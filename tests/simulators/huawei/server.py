@@ -27,15 +27,16 @@ from tests.simulators.http import Reply, Request, Server
 from tests.simulators.huawei import errors, views
 from tests.simulators.huawei.alarms import Alarm, Alarms
 from tests.simulators.huawei.build import Sizes, build
-from tests.simulators.huawei.control import Control, ControlServer
+from tests.simulators.huawei.control import Control
 from tests.simulators.huawei.errors import Refusal
 from tests.simulators.huawei.firmware import DORADO_V6, RIGHT_PERFORMANCE_PATH, WRONG_PERFORMANCE_PATH, Firmware
-from tests.simulators.huawei.injection import Faults, spoiled
+from tests.simulators.huawei.injection import Fault, spoiled
 from tests.simulators.huawei.metrics import Metrics
 from tests.simulators.huawei.model import Model
 from tests.simulators.huawei.sessions import ACCOUNT_STATES, COOKIE, Account, Session, Sessions
 from tests.simulators.huawei.traps import Agent
 from tests.simulators.huawei.views import RESOURCES, Resource
+from tests.simulators.injection import Faults
 from tests.simulators.tls import Authority, Certificate
 
 _ROOT = '/deviceManager/rest/'
@@ -99,14 +100,14 @@ class OceanStor:
         self.agent = Agent(self.model.system, clock=clock, source=trap_source)
         self.alarms = Alarms(self.model, clock, self.agent.announce)
         self.metrics = Metrics(self.model, firmware, clock)
-        self.faults = Faults()
+        self.faults: Faults[Fault] = Faults()
         self.log: deque[Seen] = deque(maxlen=_MAX_LOG)
         self.control = Control(self)
         authority = None if certificate is not None else Authority('OceanStor CA')
         self.certificate = certificate or authority.issue('127.0.0.1', '::1', 'localhost', host)  # type: ignore[union-attr]
         self.ca_pem = authority.pem if authority else self.certificate.pem
         self._server = Server(self._answer, context=self.certificate.server_context(), host=host, port=port)
-        self._control_server = None if control_port is None else ControlServer(self.control, control_port)
+        self._control_server = None if control_port is None else self.control._server(control_port)
         self._pages: dict[tuple[str, int, int], bytes] = {}
         self._pages_of = -1
         self._mover = threading.Thread(target=self._move, args=(move_every,), name='simulator-moves', daemon=True) \
@@ -183,7 +184,7 @@ class OceanStor:
             return Reply(b'<html><body>DeviceManager</body></html>', 404, content_type='text/html')
         device, _, path = request.path[len(_ROOT):].partition('/')
         path = path.strip('/')
-        fault = self.faults.take(request.method, path, request.query)
+        fault = self.faults.take(lambda fault: fault.concerns(request.method, path, request.query))
         if fault is None:
             return self._log(request, path, self._reply(request, device, path))
         if fault.form == 'code':

@@ -8,21 +8,18 @@ Informational alarms are not told; the MIB has no level for them.
 from __future__ import annotations
 
 import itertools
-import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from delfin.alert_manager.snmp import ber, usm
-from delfin.alert_manager.snmp.protocols import NO_AUTH_NO_PRIV
+from delfin.alert_manager.snmp import ber
 from tests.simulators.huawei import errors
 from tests.simulators.huawei.alarms import Alarm
 from tests.simulators.huawei.errors import Refusal
 from tests.simulators.huawei.model import System
-from tests.unit.snmp_support import community_message, notification, scoped_pdu, trap_v1, v3_message
+from tests.simulators.snmp import VERSIONS, Sender
 
 ENTERPRISE = '1.3.6.1.4.1.2011.2.91.10.2.1'
 TRAP_OID = f'{ENTERPRISE}.0.1'
@@ -33,7 +30,6 @@ _MAX_OCTETS = 256
 _FAULT_TYPE = {'communications': 1, 'equipment': 2, 'processing': 3, 'service': 4, 'environment': 5, 'limit': 6}
 _FAULT_LEVEL = {'critical': 1, 'major': 2, 'minor': 3, 'warning': 4}
 _FAULT, _RECOVERY, _EVENT = 1, 2, 3
-_VERSIONS = {'1': 'v1', '2': 'v2c', '3': 'v3'}
 _FIELDS = ('CMO_TRAP_SERVER_IP', 'CMO_TRAP_SERVER_PORT', 'CMO_TRAP_SERVER_USER', 'CMO_TRAP_SERVER_TYPE',
            'CMO_TRAP_VERSION')
 
@@ -53,35 +49,16 @@ class Manner:
     omit: frozenset[int] = field(default_factory=frozenset)     # numbers of variables that are missing
 
 
-class Agent:
-    """Sends to the managers that are configured. Thread-safe.
-
-    `users` are those of v3 by name; `community` is for the other versions. `sent` counts traps.
-    """
+class Agent(Sender):
+    """Sends to the managers that are configured."""
 
     def __init__(self, system: System, *, clock: Callable[[], float] = time.time, community: str = 'public',
                  source: str | None = None) -> None:
+        super().__init__(ENTERPRISE, _HUAWEI, system.id.encode()[-8:], community=community, source=source)
         self.manner = Manner()
-        self.community = community
-        self.users: dict[str, usm.User] = {}
-        self.sent = 0
-        self.engine_id = b'\x80' + _HUAWEI.to_bytes(3, 'big') + b'\x05' + system.id.encode()[-8:]
-        self.boots = int(time.time())       # grows from start to start, as managers insist
         self._system = system
         self._clock = clock
-        self._began = time.monotonic()
-        self._ids = itertools.count(1)
-        self._lock = threading.Lock()
         self._managers: dict[str, dict[str, str]] = {}
-        self._source = source
-        self._sockets: dict[int, socket.socket] = {}
-
-    def close(self) -> None:
-        """Close its sockets."""
-        with self._lock:
-            for one in self._sockets.values():
-                one.close()
-            self._sockets.clear()
 
     # --- managers ---
 
@@ -126,7 +103,7 @@ class Agent:
             raise Refusal(errors.BAD_PARAMETER)
         row = self._checked(body)
         now = int(self._clock())
-        self._send(row, [
+        self._tell(row, [
             *self._text(1, self._system.name), *self._text(2, 'Array'), *self._text(3, 'No action is needed.'),
             *self._text(4, 'Trap Test Alarm'), *_number(5, 2), *_number(6, 4), *_number(7, 2**32 - 2, ber.GAUGE32),
             *self._time(now), *_number(9, 2**32 - 1, ber.GAUGE32), *self._text(10, 'This is a test.'),
@@ -139,7 +116,7 @@ class Agent:
         row = {'CMO_TRAP_SERVER_USER': '', 'CMO_TRAP_SERVER_TYPE': '3', 'CMO_TRAP_VERSION': '2', **row}
         port = row.get('CMO_TRAP_SERVER_PORT', '')
         if (not row.get('CMO_TRAP_SERVER_IP') or not port.isdecimal() or not 0 < int(port) < 65536
-                or row['CMO_TRAP_VERSION'] not in _VERSIONS):
+                or row['CMO_TRAP_VERSION'] not in VERSIONS):
             raise Refusal(errors.BAD_PARAMETER)
         if row['CMO_TRAP_VERSION'] == '3' and row['CMO_TRAP_SERVER_USER'] not in self.users:
             raise Refusal(errors.NO_SUCH_OBJECT)
@@ -163,42 +140,14 @@ class Agent:
             *_number(11, category), *_number(12, type.id, ber.COUNTER64), *_number(13, 1),
             *self._text(14, self._system.id)]
         for row in self.managers:
-            self._send(row, variables)
+            self._tell(row, variables)
 
-    def _send(self, row: Mapping[str, str], variables: list[ber.Variable]) -> None:
+    def _tell(self, row: Mapping[str, str], variables: list[ber.Variable]) -> None:
         suffix = '.0' if self.manner.instance else ''
         pairs = [ber.Variable(f'{VARIABLES}.{pair.oid}{suffix}', pair.tag, pair.value) for pair in variables
                  if int(pair.oid) not in self.manner.omit]
-        host, port = row['CMO_TRAP_SERVER_IP'], int(row['CMO_TRAP_SERVER_PORT'])
-        datagram = self._message(_VERSIONS[row['CMO_TRAP_VERSION']], row['CMO_TRAP_SERVER_USER'], pairs)
-        self._socket(socket.AF_INET6 if ':' in host else socket.AF_INET).sendto(datagram, (host, port))
-        with self._lock:
-            self.sent += 1
-
-    def _message(self, version: str, user: str, pairs: list[ber.Variable]) -> bytes:
-        seconds = int(time.monotonic() - self._began)
-        with self._lock:
-            number = next(self._ids)
-        if version == 'v1':
-            pairs = [pair for pair in pairs if pair.tag != ber.COUNTER64]       # v1 does not know them
-            return community_message(ber.V1, trap_v1(pairs, ENTERPRISE, '127.0.0.1', 6, 1, seconds * 100),
-                                     self.community.encode())
-        pdu = notification([
-            ber.Variable(ber.SYS_UP_TIME, ber.TIME_TICKS, seconds * 100),
-            ber.Variable(ber.SNMP_TRAP_OID, ber.OBJECT_ID, TRAP_OID), *pairs], ber.TRAP_V2, number)
-        if version == 'v2c':
-            return community_message(ber.V2C, pdu, self.community.encode())
-        known = self.users.get(user) or usm.User(user.encode(), NO_AUTH_NO_PRIV)
-        return v3_message(scoped_pdu(pdu, self.engine_id), known, engine_id=self.engine_id, boots=self.boots,
-                          time=seconds, message_id=number)
-
-    def _socket(self, family: int) -> socket.socket:
-        with self._lock:
-            if family not in self._sockets:
-                self._sockets[family] = socket.socket(family, socket.SOCK_DGRAM)
-                if self._source is not None:
-                    self._sockets[family].bind((self._source, 0))
-            return self._sockets[family]
+        self.send(row['CMO_TRAP_SERVER_IP'], int(row['CMO_TRAP_SERVER_PORT']), TRAP_OID, pairs,
+                  version=VERSIONS[row['CMO_TRAP_VERSION']], user=row['CMO_TRAP_SERVER_USER'])
 
     def _text(self, number: int, text: str, as_hex: bool = False) -> list[ber.Variable]:
         octets = text.encode()[:_MAX_OCTETS]
