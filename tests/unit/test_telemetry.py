@@ -15,7 +15,7 @@ from delfin.db import metrics
 from delfin.db.metrics import Plan
 from delfin.db.sqlalchemy.models import storages
 from delfin.task_manager.telemetry.collector import Lost, Outcome, Settings
-from delfin.task_manager.telemetry.scheduler import Telemetry, due_at
+from delfin.task_manager.telemetry.scheduler import Telemetry, due_at, newer
 from tests.unit.support import PATIENCE_SECONDS, add_storage, give, until
 
 NOW = 1_800_000_000.0
@@ -69,6 +69,14 @@ def test_a_clock_that_was_set_back_stops_nothing():
 
 
 # --- the threads ---
+
+def test_what_was_read_before_a_collection_ended_does_not_begin_it_again():
+    before = dataclasses.replace(PLAN, collected_at=NOW - 60, retry_at=NOW)
+    after = dataclasses.replace(PLAN, collected_at=NOW)
+    assert newer(before, after) == after
+    assert newer(after, before) == after
+    assert newer(before, None) == before
+
 
 class Work:
     """In place of the collector: does what `answers` says for a storage, notes the calls."""

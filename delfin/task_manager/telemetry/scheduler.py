@@ -31,6 +31,7 @@ LOG = logging.getLogger(__name__)
 _FIRST_SECONDS = 10             # within which a new array is asked for the first time
 _PUT_OFF_SECONDS = 5.0          # after an error of ours; and no failure is tried again before
 _BUG_SECONDS = 60.0
+_LATE_SHARE = 0.1               # of an interval; later than that is too late
 _ROUNDING_SECONDS = 0.001       # a collection that began with its slot must not seem to have begun before it
 
 
@@ -64,6 +65,16 @@ def due_at(plan: Plan, settings: Settings, now: float) -> float | None:
     last = min(plan.collected_at, now)      # a clock that was set back must not stop it
     next_slot = schedule.slot_start(name, interval, _moment(last + _ROUNDING_SECONDS)).timestamp() + interval
     return next_slot if plan.retry_at is None else min(next_slot, max(plan.retry_at, last + _PUT_OFF_SECONDS))
+
+
+def newer(read: Plan, known: Plan | None) -> Plan:
+    """What was read of an array, unless it was read before the end of a collection that is known here: then the array
+    would be asked again at once.
+    """
+    if known is None or known.collected_at is None or (
+            read.collected_at is not None and read.collected_at >= known.collected_at - _ROUNDING_SECONDS):
+        return read
+    return dataclasses.replace(read, collected_at=known.collected_at, retry_at=known.retry_at)
 
 
 class Telemetry:
@@ -144,9 +155,9 @@ class Telemetry:
         now = self._clock()
         with self._lock:
             gone = self._plans.keys() - {plan.storage_id for plan in plans}
-            self._plans = {plan.storage_id: plan for plan in plans}
+            self._plans = {plan.storage_id: newer(plan, self._plans.get(plan.storage_id)) for plan in plans}
             due = {}
-            for plan in plans:
+            for plan in self._plans.values():
                 moment = due_at(plan, self._settings, now)
                 if moment is None or plan.storage_id in self._busy:
                     continue
@@ -158,11 +169,14 @@ class Telemetry:
             self._forget(storage_id)
 
     def _begin_due(self) -> float:
-        """Begin what is due; seconds until the next."""
+        """Begin what is due; seconds until the next. When there is more than can be begun, those come first that are
+        soonest late by a tenth of their interval.
+        """
         now = self._clock()
         with self._lock:
-            ready = sorted((moment, storage_id) for storage_id, moment in self._due.items() if moment <= now)
-            for moment, storage_id in ready[:self._free]:
+            ready = sorted((moment + _LATE_SHARE * self._settings.interval(self._plans[storage_id]), moment, storage_id)
+                           for storage_id, moment in self._due.items() if moment <= now)
+            for _, moment, storage_id in ready[:self._free]:
                 del self._due[storage_id]
                 self._free -= 1
                 self._busy[storage_id] = self._pool.submit(self._work, self._plans[storage_id], moment)
