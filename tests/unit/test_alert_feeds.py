@@ -252,8 +252,11 @@ class Listing(ScriptedDoor):
             raise exception.ServiceUnavailable('the service is stopping')
         return list(self.rows)
 
-    def stop(self):
+    def refuse(self):
         self.stopping = True
+
+    def stop(self, logout_seconds=0.0):
+        self.refuse()
         self.open.set()
 
     def forget(self, storage_id):

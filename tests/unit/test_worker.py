@@ -54,9 +54,12 @@ class Door(ScriptedDoor):
         super().call(storage_id, method, *args, lane=lane, **kwargs)
         return {'serial_number': self.serial_numbers[storage_id]}
 
-    def stop(self):
+    def refuse(self):
         self.stopping = True
         self.open.set()
+
+    def stop(self, logout_seconds=0.0):
+        self.refuse()
 
     def forget(self, storage_id):
         self.forgotten.append(storage_id)

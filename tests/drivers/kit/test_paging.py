@@ -65,11 +65,12 @@ def test_a_list_without_end_is_an_error():
         list(by_cursor(lambda cursor: ([1], 'same')))
 
 
-def test_pages_are_fetched_when_they_are_wanted():
+def test_no_more_than_one_page_is_fetched_before_it_is_wanted():
     asked = []
     entries = by_offset(lambda offset, size: asked.append(offset) or [offset], 1)
     next(entries)
-    assert asked == [0]
+    entries.close()
+    assert asked == [0, 1]
 
 
 def test_the_next_page_comes_while_a_full_one_is_looked_at():
