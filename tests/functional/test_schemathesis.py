@@ -61,7 +61,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     """Whatever would reach a driver reaches the make-believe one on this machine; the rest is refused before."""
     for place in (case.query, case.body):       # a time must not end before it begins
         if isinstance(place, dict) and _are_numbers(bounds := [place.get(name) for name in _BOUNDS]):
-            place |= dict(zip(_BOUNDS, sorted(bounds, key=int), strict=True))
+            place |= dict(zip(_BOUNDS, sorted(bounds, key=float), strict=True))
     if isinstance(case.query, dict) and {'start', 'end'} <= case.query.keys():
         with contextlib.suppress(exception.InvalidInput):
             start, end = (listing.moment(str(case.query[name]), name) for name in ('start', 'end'))
@@ -79,7 +79,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
 
 
 def _are_numbers(values: list[Any]) -> bool:
-    return all(re.fullmatch(r'[0-9]+', str(value)) for value in values)
+    return all(re.fullmatch(r'[0-9]+(\.0)?', str(value)) for value in values)
 
 
 def _is_host(value: Any) -> bool:
