@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import threading
@@ -39,6 +40,9 @@ from tests.engines.base import wait_until
 from tests.services import Client, Process, Site, wait_for
 
 LONG = os.environ.get('DELFIN_LONG') == '1'
+# Of random moments. The processes of pytest-xdist must find the same tests, so the number of their run gives the seed.
+_RUN = os.environ.get('PYTEST_XDIST_TESTRUNUID', str(time.time_ns()))
+SEED = int(os.environ.get('DELFIN_SEED') or random.Random(_RUN).randrange(10**6))
 
 HEARTBEAT_SECONDS = 0.5
 LEASE_SECONDS = 2.5

@@ -7,16 +7,14 @@ In short: a few moments. With DELFIN_LONG=1: many of them, on PostgreSQL and Mar
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import time
 
 import pytest
 
-from tests.faults.cluster import API, LONG, Cluster
+from tests.faults.cluster import API, LONG, SEED, Cluster
 from tests.services import STOP_SECONDS
 
-SEED = int(os.environ.get('DELFIN_SEED') or random.randrange(10**6))
 MOMENTS = 20 if LONG else 3
 STOPS = 30 if LONG else 5
 SYNC_SECONDS = 2.0      # about so long do the syncs take

@@ -8,7 +8,6 @@ PostgreSQL and MariaDB.
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engines import DatabaseEngine, RabbitMQ
-from tests.faults.cluster import LONG
+from tests.faults.cluster import LONG, SEED
 from tests.faults.senders import FAULT, RECOVERY
 from tests.faults.trap_house import LEFT, RIGHT, SMALL, Disk, House
 from tests.services import wait_for
 
-SEED = int(os.environ.get('DELFIN_SEED') or random.randrange(10**6))
 MOMENTS = 20 if LONG else 3
 OUTAGE_SECONDS = 60 if LONG else 10
 WITHIN_SECONDS = 2.0            # of a start comes the next kill
