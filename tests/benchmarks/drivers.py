@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import paramiko
 import requests
 
-from delfin import access
+from delfin import access, service
 from delfin.drivers.driver import StorageDriver
 from delfin.drivers.huawei.oceanstor import OceanStorDriver
 from delfin.drivers.ibm.storwize_svc import StorwizeDriver
@@ -121,7 +121,8 @@ VENDORS = {'huawei oceanstor': huawei, 'ibm storwize_svc': ibm}
 # --- the measurement ---
 
 def measure(folder: Path) -> tuple[list[Comparison], list[Figure]]:
-    """All vendors."""
+    """All vendors, in an interpreter that is set up as the services'."""
+    service.tune_interpreter()
     found: tuple[list[Comparison], list[Figure]] = ([], [])
     for name, start in VENDORS.items():
         with start(folder) as rig:
