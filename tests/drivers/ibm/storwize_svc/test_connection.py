@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -132,6 +133,14 @@ def test_a_busy_array_is_asked_again_after_a_pause(array: Storwize, driver: Stor
     array.control.spoil('lsvdisk', times=None)
     with pytest.raises(kit.ArrayBusy, match='CMMVC5786E'):
         volumes(driver)
+
+
+def test_an_array_without_a_free_channel_is_asked_again(drive: Drive) -> None:
+    with Storwize(sizes=FEW, channel_limit=2) as array:
+        driver = drive(array)
+        driver.session._sleep = lambda seconds: time.sleep(seconds / 4)
+        assert len(list(driver.list_storage_hosts(None))) == 4
+        assert array.connections == 1
 
 
 def test_what_is_no_list_is_an_error(array: Storwize, driver: StorwizeDriver) -> None:
