@@ -26,6 +26,7 @@ from delfin.drivers.utils.ssh_connection import SSHSettings
 LOG = logging.getLogger(__name__)
 
 _WORDS = 200        # of the machine's own explanation in an error
+_REFUSED = 'Unable to open channel.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,13 @@ class Shell:
     def _channel(self, transport: paramiko.Transport) -> paramiko.Channel:
         try:
             return transport.open_session(timeout=self.settings.timeout)
-        except paramiko.ChannelException as error:
-            raise ArrayBusy(message=f'{self.settings.host} opens no further channel ({error.text or error}): too many '
-                                    'sessions are in use there.') from error
+        except paramiko.SSHException as error:
+            # paramiko keeps one refusal for all threads: of several at once, one gets it and the others this text.
+            if not (isinstance(error, paramiko.ChannelException) or str(error) == _REFUSED and transport.is_active()):
+                raise
+            raise ArrayBusy(message=f'{self.settings.host} opens no further channel '
+                                    f'({getattr(error, "text", "") or error}): too many sessions are in use there.'
+                            ) from error
 
     @contextmanager
     def _unbroken(self, *, sent: bool = True) -> Iterator[None]:
