@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What running a simulator by hand takes: the options that all have, and waiting for the end."""
+"""What running a simulator by hand takes: the options that all have, saying where it is, and waiting for the end."""
 
 from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from tests.simulators.array import Simulated
+
+Array = TypeVar('Array', bound=Simulated)
 
 
 def parser(module: str, description: str, *, port: int, seed: str, username: str) -> argparse.ArgumentParser:
@@ -26,13 +33,36 @@ def parser(module: str, description: str, *, port: int, seed: str, username: str
     return made
 
 
-def told(traps_to: list[tuple[str, int]]) -> str:
-    """Whom traps go to, in words."""
-    return ', '.join(f'{host}:{port}' for host, port in traps_to) or 'to nobody'
+class Shown(NamedTuple):
+    """What is said of a running array: what it is, what stands there beside its objects, how one gets in."""
+
+    name: str
+    standing: str
+    address: str
 
 
-def end() -> threading.Event:
-    """Set by SIGINT and SIGTERM from now on."""
+def run(given: argparse.Namespace, make: Callable[[], Array], show: Callable[[Array], Shown]) -> None:
+    """Serve the array that `make` makes until SIGINT or SIGTERM."""
+    ended = _end()
+    try:
+        array = make()
+    except OSError as error:
+        sys.exit(f'{error}: choose another --host, --port or --control-port')
+    array.agent.community = given.community
+    for host, port in given.traps_to:
+        array.agent.add(host, port)
+    with array:
+        shown = show(array)
+        objects = ', '.join(f'{len(items)} {kind}' for kind, items in array.model.objects.items() if items)
+        traps = ', '.join(f'{host}:{port}' for host, port in given.traps_to) or 'to nobody'
+        print(f'{shown.name}: {objects}, {shown.standing}\n'
+              f'array    {shown.address}\n'
+              f'control  {array.control_url}/\n'
+              f'traps    {traps}', flush=True)
+        ended.wait()
+
+
+def _end() -> threading.Event:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

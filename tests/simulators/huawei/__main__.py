@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tests.simulators import hand
@@ -23,25 +22,17 @@ def main() -> None:
     parser.add_argument('--firmware', choices=sorted(BY_NAME), default='dorado-v6')
     parser.add_argument('--certificate', type=Path, metavar='FILE', help='write the CA of the certificate here')
     given = parser.parse_args()
-    ended = hand.end()
-    try:
+
+    def make() -> OceanStor:
         array = OceanStor(given.seed, Sizes.of(given.luns), firmware=BY_NAME[given.firmware], host=given.host,
                           port=given.port, username=given.username, password=given.password, latency=given.latency,
                           flawless=given.flawless, move_every=given.move or None, control_port=given.control_port)
-    except OSError as error:
-        sys.exit(f'{error}: choose another --host, --port or --control-port')
-    array.agent.community = given.community
-    for host, port in given.traps_to:
-        array.agent.add(host, port)
-    if given.certificate is not None:
-        given.certificate.write_text(array.ca_pem)
-    with array:
-        objects = ', '.join(f'{len(items)} {kind}' for kind, items in array.model.objects.items() if items)
-        print(f'{array.firmware.product} {array.serial}: {objects}, {len(array.alarms.current)} alarms\n'
-              f'array    {array.url}/deviceManager/rest/  as {given.username} / {given.password}\n'
-              f'control  {array.control_url}/\n'
-              f'traps    {hand.told(given.traps_to)}', flush=True)
-        ended.wait()
+        if given.certificate is not None:
+            given.certificate.write_text(array.ca_pem)
+        return array
+    hand.run(given, make, lambda array: hand.Shown(
+        f'{array.firmware.product} {array.serial}', f'{len(array.alarms.current)} alarms',
+        f'{array.url}/deviceManager/rest/  as {given.username} / {given.password}'))
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.simulators.control import ControlServer
+from tests.simulators.control import Control
 from tests.simulators.huawei import changes, errors
 from tests.simulators.huawei.alarms import Alarm
 from tests.simulators.huawei.injection import Fault
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from tests.simulators.huawei.server import OceanStor
 
 
-class Control:
-    """KeyError and ValueError say what was wrong with a call."""
+class OceanStorControl(Control):
+    """What is done to an OceanStor."""
 
-    def __init__(self, array: OceanStor) -> None:
-        self._array = array
+    _array: OceanStor
 
     # --- alarms ---
 
@@ -39,39 +38,15 @@ class Control:
         """Mend all that has an alarm."""
         self._array.alarms.repair_all()
 
-    def tell(self, host: str, port: int, version: str = '2', user: str = '') -> str:
-        """Send traps there as well; `version` 1, 2 (v2c) or 3. Returns the id in the list of managers."""
-        return self._array.agent.add(host, port, version, user)
-
-    def add_user(self, name: str, auth_protocol: str | None = None, auth_key: str | None = None,
-                 privacy_protocol: str | None = None, privacy_key: str | None = None) -> None:
-        """A user for v3 traps; protocols as Delfin calls them (HMACSHA, HMCSHA2256, AES, …)."""
-        self._array.agent.add_user(name, auth_protocol, auth_key, privacy_protocol, privacy_key)
-
     # --- answers ---
 
     def spoil(self, path: str = '', form: str = 'code', **how: Any) -> None:
         """Let requests go wrong: the fields of `injection.Fault`."""
-        try:
-            self._array.faults.add(Fault(path, form, **how))
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-
-    def spoiled(self) -> list[dict[str, Any]]:
-        """What is still to go wrong."""
-        return self._array.faults.left()
-
-    def unspoil(self) -> None:
-        """No more of that."""
-        self._array.faults.clear()
+        self._spoil(Fault, path=path, form=form, **how)
 
     def latency(self, seconds: float) -> None:
         """How long each answer takes from now on."""
         self._array.latency = seconds
-
-    def hang_up(self) -> None:
-        """Close all connections."""
-        self._array.hang_up()
 
     # --- sessions and accounts ---
 
@@ -110,14 +85,6 @@ class Control:
 
     # --- objects ---
 
-    def change(self, kind: str, id: str, **values: Any) -> None:
-        """Set attributes of an object of the model (`system` is the array itself)."""
-        self._array.model.change(kind, id, values)
-
-    def rename(self, kind: str, id: str, name: str) -> None:
-        """Give an object another name."""
-        self.change(kind, id, name=name)
-
     def add_luns(self, count: int, pool: str | None = None, capacity: int = 10 * 2**30) -> list[Lun]:
         """New LUNs."""
         return changes.add_luns(self._array.model, count, pool, capacity)
@@ -125,10 +92,6 @@ class Control:
     def remove(self, kind: str, id: str) -> None:
         """Take an object away, with all that is part of it."""
         changes.remove(self._array.model, kind, id)
-
-    def move(self, step: int = 16 * 2**20) -> None:
-        """Let LUNs and file systems take up more space."""
-        self._array.model.move(step)
 
     # --- statistics ---
 
@@ -154,10 +117,6 @@ class Control:
             'logouts': array.sessions.logouts, 'refused': array.sessions.refused, 'requests': len(array.log),
             'connections': array.connections, 'traps': array.agent.sent}
 
-    def _server(self, port: int) -> ControlServer:
-        """The same over HTTP."""
-        return ControlServer(self, self._look, port)
-
     def _look(self, name: str, rest: str) -> Any:
         array = self._array
         match name:
@@ -170,4 +129,4 @@ class Control:
                 return array.alarms.history if rest == 'history' else array.alarms.current
             case 'state':
                 return self.state()
-        raise KeyError(f'nothing to see at {name!r}')
+        return super()._look(name, rest)

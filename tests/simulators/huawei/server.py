@@ -12,22 +12,21 @@ connections and threads.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
 
+from tests.simulators.array import Simulated
 from tests.simulators.http import Reply, Request, Server
 from tests.simulators.huawei import errors, views
 from tests.simulators.huawei.alarms import Alarm, Alarms
 from tests.simulators.huawei.build import Sizes, build
-from tests.simulators.huawei.control import Control
+from tests.simulators.huawei.control import OceanStorControl
 from tests.simulators.huawei.errors import Refusal
 from tests.simulators.huawei.firmware import DORADO_V6, RIGHT_PERFORMANCE_PATH, WRONG_PERFORMANCE_PATH, Firmware
 from tests.simulators.huawei.injection import Fault, spoiled
@@ -77,7 +76,7 @@ class _Question:
             raise Refusal(errors.BAD_PARAMETER) from None
 
 
-class OceanStor:
+class OceanStor(Simulated):
     """One array.
 
     `latency` is seconds before each answer; `move_every` seconds between changes of allocated capacities (None: only
@@ -102,26 +101,16 @@ class OceanStor:
         self.metrics = Metrics(self.model, firmware, clock)
         self.faults: Faults[Fault] = Faults()
         self.log: deque[Seen] = deque(maxlen=_MAX_LOG)
-        self.control = Control(self)
+        self.control = OceanStorControl(self)
         authority = None if certificate is not None else Authority('OceanStor CA')
         self.certificate = certificate or authority.issue('127.0.0.1', '::1', 'localhost', host)  # type: ignore[union-attr]
         self.ca_pem = authority.pem if authority else self.certificate.pem
         self._server = Server(self._answer, context=self.certificate.server_context(), host=host, port=port)
-        self._control_server = None if control_port is None else self.control._server(control_port)
         self._pages: dict[tuple[str, int, int], bytes] = {}
         self._pages_of = -1
-        self._mover = threading.Thread(target=self._move, args=(move_every,), name='simulator-moves', daemon=True) \
-            if move_every else None
+        self._live(self._server, self.control, control_port, move_every)
 
     # --- its life ---
-
-    @property
-    def host(self) -> str:
-        return self._server.host
-
-    @property
-    def port(self) -> int:
-        return self._server.port
 
     @property
     def url(self) -> str:
@@ -129,51 +118,16 @@ class OceanStor:
         return self._server.url
 
     @property
-    def control_url(self) -> str | None:
-        """Of the control interface, if there is one."""
-        return self._control_server.url if self._control_server else None
-
-    @property
     def serial(self) -> str:
         return self.model.system.id
-
-    @property
-    def connections(self) -> int:
-        """How many were accepted."""
-        return self._server.connections
 
     def asked(self, path: str) -> int:
         """How often a path was asked for; see `log` for more."""
         return sum(seen.path == path for seen in list(self.log))
 
-    def hang_up(self) -> None:
-        """Close all connections."""
-        self._server.hang_up()
-
     def wait(self, seconds: float) -> None:
         """Sleep, but not longer than the array lives."""
         self._server.stopping.wait(seconds)
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        if self._control_server:
-            self._control_server.__enter__()
-        if self._mover:
-            self._mover.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._server.close()
-        if self._control_server:
-            self._control_server.close()
-        if self._mover:
-            self._mover.join()
-        self.agent.close()
-
-    def _move(self, every: float) -> None:
-        while not self._server.stopping.wait(every):
-            self.model.move()
 
     # --- requests ---
 
@@ -401,7 +355,7 @@ class OceanStor:
             case 'PUT', (id,):
                 self.agent.change(id, question.body)
             case 'DELETE', (id,):
-                self.agent.delete(id)
+                self.agent.remove(id)
             case _:
                 raise Refusal(errors.NOT_SUPPORTED)
         return self._success({})

@@ -91,7 +91,7 @@ class Agent(Sender):
                 raise Refusal(errors.NO_SUCH_OBJECT)
             self._managers[id].update(row)
 
-    def delete(self, id: str) -> None:
+    def remove(self, id: str) -> None:
         """Tell them no more; Refusal."""
         with self._lock:
             if self._managers.pop(id, None) is None:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from tests.simulators import hand
@@ -30,29 +29,21 @@ def main() -> None:
     parser.add_argument('--time-zone', default='Europe/Berlin')
     parser.add_argument('--key', type=Path, metavar='FILE', help='write the private key that may log in here')
     given = parser.parse_args()
-    ended = hand.end()
-    try:
+
+    def make() -> Storwize:
         array = Storwize(given.seed, Sizes.of(given.volumes), level=BY_NAME[given.level], host=given.host,
                          port=given.port, username=given.username, password=given.password, role=given.role,
                          latency=given.latency, flawless=given.flawless, hostile_names=given.hostile_names,
                          algorithms=given.algorithms, time_zone=given.time_zone, move_every=given.move or None,
                          control_port=given.control_port)
-    except OSError as error:
-        sys.exit(f'{error}: choose another --host, --port or --control-port')
-    array.agent.community = given.community
-    for host, port in given.traps_to:
-        array.agent.add(host, port)
-    if given.key is not None:
-        given.key.touch(0o600)
-        os.chmod(given.key, 0o600)
-        given.key.write_text(array.client_key)
-    with array:
-        objects = ', '.join(f'{len(items)} {kind}' for kind, items in array.model.objects.items() if items)
-        print(f'{array.level.product} {array.model.system.id}: {objects}, {len(array.events.current)} events\n'
-              f'array    {array.host}:{array.port}  as {given.username} / {given.password}, {array.fingerprint}\n'
-              f'control  {array.control_url}/\n'
-              f'traps    {hand.told(given.traps_to)}', flush=True)
-        ended.wait()
+        if given.key is not None:
+            given.key.touch(0o600)
+            os.chmod(given.key, 0o600)
+            given.key.write_text(array.client_key)
+        return array
+    hand.run(given, make, lambda array: hand.Shown(
+        f'{array.level.product} {array.model.system.id}', f'{len(array.events.current)} events',
+        f'{array.host}:{array.port}  as {given.username} / {given.password}, {array.fingerprint}'))
 
 
 if __name__ == '__main__':

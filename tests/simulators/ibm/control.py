@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.simulators.control import ControlServer
+from tests.simulators.control import Control
 from tests.simulators.ibm import changes
 from tests.simulators.ibm.accounts import ROLES, STATES
 from tests.simulators.ibm.events import Event
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from tests.simulators.ibm.server import Storwize
 
 
-class Control:
-    """KeyError and ValueError say what was wrong with a call."""
+class StorwizeControl(Control):
+    """What is done to a Storwize."""
 
-    def __init__(self, array: Storwize) -> None:
-        self._array = array
+    _array: Storwize
 
     # --- events ---
 
@@ -47,31 +46,11 @@ class Control:
         """An empty event log."""
         self._array.events.clear()
 
-    def tell(self, host: str, port: int, version: str = '2', user: str = '') -> str:
-        """Send traps there as well; `version` 1, 2 (v2c) or 3. Returns the id in lssnmpserver."""
-        return self._array.agent.add(host, port, version, user)
-
-    def add_user(self, name: str, auth_protocol: str | None = None, auth_key: str | None = None,
-                 privacy_protocol: str | None = None, privacy_key: str | None = None) -> None:
-        """A user for v3 traps; protocols as Delfin calls them (HMACSHA, HMCSHA2256, AES, …)."""
-        self._array.agent.add_user(name, auth_protocol, auth_key, privacy_protocol, privacy_key)
-
     # --- answers ---
 
     def spoil(self, command: str = '', form: str = 'error', **how: Any) -> None:
         """Let commands go wrong: the fields of `injection.Fault`."""
-        try:
-            self._array.faults.add(Fault(command=command, form=form, **how))
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-
-    def spoiled(self) -> list[dict[str, Any]]:
-        """What is still to go wrong."""
-        return self._array.faults.left()
-
-    def unspoil(self) -> None:
-        """No more of that."""
-        self._array.faults.clear()
+        self._spoil(Fault, command=command, form=form, **how)
 
     def latency(self, seconds: float, command: str = '') -> None:
         """How long each answer takes from now on, or, in addition, those of one command."""
@@ -79,10 +58,6 @@ class Control:
             self._array.latencies[command] = seconds
         else:
             self._array.latency = seconds
-
-    def hang_up(self) -> None:
-        """Close all connections."""
-        self._array.hang_up()
 
     def change_host_key(self, algorithm: str = 'ssh-ed25519') -> None:
         """Another one, for connections from now on."""
@@ -125,10 +100,6 @@ class Control:
         with self._array.model.changing():
             self._array.statistics.note(kind, self._array.model.change(kind, id, values))
 
-    def rename(self, kind: str, id: str, name: str) -> None:
-        """Give an object another name, which may be one that no real array would take."""
-        self.change(kind, id, name=name)
-
     def add_volumes(self, count: int, pool: str | None = None, capacity: int = 10 * 2**30) -> list[Volume]:
         """New volumes."""
         with self._array.model.changing():
@@ -140,10 +111,6 @@ class Control:
     def remove(self, kind: str, id: str) -> None:
         """Take an object away, with all that is part of it."""
         changes.remove(self._array.model, kind, id)
-
-    def move(self, step: int = 16 * 2**20) -> None:
-        """Let volumes take up more space."""
-        self._array.model.move(step)
 
     # --- nodes, time, statistics ---
 
@@ -198,10 +165,6 @@ class Control:
             'refused': array.refused, 'commands': len(array.log), 'injections': array.injections,
             'connections': array.connections, 'traps': array.agent.sent, 'time': array.clock()}
 
-    def _server(self, port: int) -> ControlServer:
-        """The same over HTTP."""
-        return ControlServer(self, self._look, port)
-
     def _look(self, name: str, rest: str) -> Any:
         array = self._array
         match name:
@@ -216,4 +179,4 @@ class Control:
                 return list(array.log)
             case 'state':
                 return self.state()
-        raise KeyError(f'nothing to see at {name!r}')
+        return super()._look(name, rest)

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import asyncssh
 
+from tests.simulators.array import Simulated
 from tests.simulators.clock import Clock
 from tests.simulators.ibm.accounts import ADMINISTRATOR, Account
 from tests.simulators.ibm.build import Sizes, build
 from tests.simulators.ibm.commands import Answer, Interpreter
-from tests.simulators.ibm.control import Control
+from tests.simulators.ibm.control import StorwizeControl
 from tests.simulators.ibm.dumps import DIRECTORY, Dumps
 from tests.simulators.ibm.events import Events
 from tests.simulators.ibm.injection import Fault, spoiled
@@ -40,7 +39,7 @@ class Seen:
     user: str
 
 
-class Storwize(Answers):
+class Storwize(Simulated, Answers):
     """One array; see the package for its arguments and what it has."""
 
     def __init__(self, seed: str = 'storwize', sizes: Sizes | None = None, *, level: Level = V8_3,
@@ -74,21 +73,10 @@ class Storwize(Answers):
         self._interpreter = Interpreter(self)
         self._server = SshServer(self, host=host, port=port, algorithms=algorithms, channels=channel_limit,
                                  sftp=level.sftp)
-        self.control = Control(self)
-        self._control_server = None if control_port is None else self.control._server(control_port)
-        self._stopping = threading.Event()
-        self._mover = threading.Thread(target=self._move, args=(move_every,), name='simulator-moves', daemon=True) \
-            if move_every else None
+        self.control = StorwizeControl(self)
+        self._live(self._server, self.control, control_port, move_every)
 
     # --- its life ---
-
-    @property
-    def host(self) -> str:
-        return self._server.host
-
-    @property
-    def port(self) -> int:
-        return self._server.port
 
     @property
     def host_key(self) -> str:
@@ -101,16 +89,6 @@ class Storwize(Answers):
         return self._server.fingerprint
 
     @property
-    def control_url(self) -> str | None:
-        """Of the control interface, if there is one."""
-        return self._control_server.url if self._control_server else None
-
-    @property
-    def connections(self) -> int:
-        """How many came."""
-        return self._server.connections
-
-    @property
     def sessions(self) -> int:
         """How many there are."""
         return len(self._server.open)
@@ -119,35 +97,9 @@ class Storwize(Answers):
         """How often a command was asked for; see `log` for more."""
         return sum(seen.words[:1] == (command,) for seen in list(self.log))
 
-    def hang_up(self) -> None:
-        """Close all connections."""
-        self._server.hang_up()
-
     def change_host_key(self, algorithm: str) -> None:
         """Another one, for connections from now on."""
         self._server.change_host_key(algorithm)
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        if self._control_server:
-            self._control_server.__enter__()
-        if self._mover:
-            self._mover.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._stopping.set()
-        self._server.close()
-        if self._control_server:
-            self._control_server.close()
-        if self._mover:
-            self._mover.join()
-        self.agent.close()
-
-    def _move(self, every: float) -> None:
-        while not self._stopping.wait(every):
-            self.model.move()
 
     def _changed(self, kind: str, item: Any) -> None:
         """Something broke, or was mended, and counts differently from now on."""
