@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that a driver says of an array, as Delfin reads it, for comparison with what is known to be true."""
+"""All that a driver says of an array, as Delfin reads it, compared with what is known to be true."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from delfin.coerce import RowReader
 from delfin.drivers.compliance.bench import Reply
@@ -13,6 +13,8 @@ from delfin.drivers.compliance.inventory import STORAGE, Inventory
 from delfin.drivers.driver import StorageDriver
 from delfin.findings import Findings
 from delfin.kinds import KINDS
+
+Driver = TypeVar('Driver', bound=StorageDriver)
 
 Table = dict[Any, dict[str, Any]]       # by native id, values of all columns
 
@@ -43,6 +45,29 @@ def inventory(driver: StorageDriver, methods: Iterable[str] | None = None) -> tu
 def as_stored(truth: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, Table]:
     """The same of rows that are known to be true."""
     return {name: _read(name, rows) for name, rows in truth.items()}
+
+
+def assert_same(said: Mapping[str, Table], truth: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+    """What a driver says of an array is what is true, of every kind and row by row."""
+    right = as_stored(truth)
+    assert said.keys() == right.keys()
+    for name, table in said.items():
+        assert table.keys() == right[name].keys(), name
+        wrong = [(key, column, value, right[name][key][column]) for key, row in table.items()
+                 for column, value in row.items() if value != right[name][key][column] and column != 'fingerprint']
+        assert wrong == [], name
+
+
+def leaving(make: Callable[..., Driver]) -> Iterator[Callable[..., Driver]]:
+    """The body of a fixture: `make`, for any number of drivers, which log out at its end."""
+    made: list[Driver] = []
+
+    def driver(*args: Any, **kwargs: Any) -> Driver:
+        made.append(make(*args, **kwargs))
+        return made[-1]
+    yield driver
+    for each in made:
+        each.delete_storage(None)
 
 
 def _read(name: str, rows: Iterable[Mapping[str, Any]]) -> Table:

@@ -5,35 +5,18 @@ what is in them; a fault that becomes an alert and goes; metrics for Prometheus;
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.engines.snmp import free_udp_ports
-from tests.functional.stored import assert_stored
-from tests.services import Client, Process, Site, free_port, kinds, wait_for
+from tests.functional import arrays
+from tests.functional.arrays import SECONDS
+from tests.services import kinds, wait_for
 from tests.simulators.huawei import EVERYTHING, OCEANSTOR_6, OceanStor, Sizes
 from tests.simulators.huawei.truth import truth
 
-SECONDS = 20
-TRAPS = free_udp_ports()[0]
-PROMETHEUS = free_port()
-
-
-@dataclass
-class House:
-    """Delfin, and the arrays with what they are registered as."""
-
-    process: Process
-    arrays: dict[str, OceanStor]
-    storages: dict[str, dict[str, Any]]
-
-    @property
-    def client(self) -> Client:
-        return self.process.client
+House = arrays.House[OceanStor]
 
 
 def body(array: OceanStor, **trust: Any) -> dict[str, Any]:
@@ -43,19 +26,13 @@ def body(array: OceanStor, **trust: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope='module')
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    site = Site(tmp_path_factory.mktemp('huawei'), alerts={'listen': f'127.0.0.1:{TRAPS}'},
-                prometheus={'port': PROMETHEUS},
-                metrics={'enabled': True, 'interval_seconds': 5, 'settle_seconds': 0, 'exporters': 'prometheus'})
     with (OceanStor('one', Sizes(luns=230), firmware=EVERYTHING) as one,
-          OceanStor('two', Sizes(luns=20), firmware=OCEANSTOR_6) as two, site.start() as process):
-        client = process.ready().client
-        storages = {'one': client.register(**body(one, ca_cert=one.ca_pem)),
-                    'two': client.register(**body(two, fingerprint=two.certificate.fingerprint))}
-        yield House(process, {'one': one, 'two': two}, storages)
-        assert process.stop() == 0
+          OceanStor('two', Sizes(luns=20), firmware=OCEANSTOR_6) as two):
+        trust = {one.serial: {'ca_cert': one.ca_pem}, two.serial: {'fingerprint': two.certificate.fingerprint}}
+        with arrays.House.running(tmp_path_factory.mktemp('huawei'), {'one': one, 'two': two},
+                                  lambda array: body(array, **trust[array.serial])) as house:
+            yield house
         assert not (one.sessions.open or two.sessions.open), 'logged out'
-    shown = [*client.bodies, site.log.read_bytes(), process.output.encode()]
-    assert not any(one.password.encode() in text or b'Another-' in text for text in shown)
 
 
 def test_an_unknown_certificate_is_refused_with_the_field_that_accepts_it(house: House) -> None:
@@ -69,31 +46,23 @@ def test_an_unknown_certificate_is_refused_with_the_field_that_accepts_it(house:
 def test_what_is_stored_is_what_is_in_the_array(house: House, name: str) -> None:
     array, storage = house.arrays[name], house.storages[name]
     assert (storage['sync_status'], storage['serial_number']) == ('SYNCED', array.serial)
-    assert_stored(house.client, storage, truth(array))
+    house.assert_stored(storage, truth(array))
 
 
 def test_a_fault_is_an_alert_by_trap_until_it_is_repaired(house: House) -> None:
-    for name in house.arrays:
-        base = f'/v1/storages/{house.storages[name]["id"]}/snmp-config'
-        answer = house.client.request('PUT', base, json={
-            'host': '127.0.0.1', 'version': 'SNMPv2c', 'community_string': 'public'})
-        assert answer.status_code == 200, answer.text
-        house.client.post(f'{base}/push', {'host': '127.0.0.1', 'port': TRAPS}, 200)
+    for each in house.storages.values():
+        house.expect_traps(each, '127.0.0.1')
     array, storage = house.arrays['one'], house.storages['one']
     alarm = array.control.raise_fault('fc_port')
-
-    def alert(state: str) -> Any:
-        return next((row for row in house.client.get('/v1/alerts', storage_id=storage['id'], limit=1000)['alerts']
-                     if (row['sequence_number'], row['state']) == (str(alarm.sequence), state)), None)
     # Both arrays send from one address; the trap's serial number says whose it is.
-    raised = wait_for('the alert', lambda: alert('open'), SECONDS)
+    raised = wait_for('the alert', lambda: house.alert(storage, alarm.sequence, 'open'), SECONDS)
     assert (raised['alert_name'], raised['severity'], raised['type']) == (
         'Host Port Link Is Down', 'Major', 'CommunicationsAlarm')
-    house.client.post(f'/v1/storages/{storage["id"]}/alerts/sync')
-    wait_for('the list', lambda: not house.client.get(f'/v1/storages/{storage["id"]}/alerts/sync')['pending'], SECONDS)
-    assert alert('open')['id'] == raised['id']
+    house.sync_alerts(storage)
+    assert house.alert(storage, alarm.sequence, 'open')['id'] == raised['id']
     array.control.repair(alarm.sequence)
-    assert wait_for('its end', lambda: alert('cleared'), SECONDS)['id'] == raised['id']
+    ended = wait_for('its end', lambda: house.alert(storage, alarm.sequence, 'cleared'), SECONDS)
+    assert ended['id'] == raised['id']
 
 
 def test_an_alert_that_a_person_clears_is_cleared_on_the_array(house: House) -> None:
@@ -107,15 +76,9 @@ def test_prometheus_sees_metrics_in_its_units(house: House) -> None:
     array, storage = house.arrays['one'], house.storages['one']
     lun = next(lun for lun in array.model['lun'].values() if lun.state == 'online' and lun.iops > 100)
 
-    def shown(metric: str) -> float | None:
-        text = house.client.session.get(f'http://127.0.0.1:{PROMETHEUS}/metrics', timeout=SECONDS).text
-        found = re.search(rf'^{metric}{{[^}}]*storage_id="{storage["id"]}"[^}}]*resource_id="{lun.id}"[^}}]*}} (\S+)|'
-                          rf'^{metric}{{[^}}]*resource_id="{lun.id}"[^}}]*storage_id="{storage["id"]}"[^}}]*}} (\S+)',
-                          text, re.MULTILINE)
-        return float(found[1] or found[2]) if found else None
     def matches() -> bool:
-        told = [shown(f'delfin_volume_{name}') for name in ('response_time_seconds', 'throughput_bytes_per_second',
-                                                            'read_iops')]
+        told = [house.shown(f'delfin_volume_{name}', storage, lun.id)
+                for name in ('response_time_seconds', 'throughput_bytes_per_second', 'read_iops')]
         newest = array.metrics.current()
         for at in range(newest - 30, newest + 1, array.metrics.settings.interval):
             sample = array.metrics.sample('lun', lun.id, at)
@@ -153,10 +116,7 @@ def test_a_changed_password_is_said_clearly_and_the_new_one_makes_it_work(house:
     failed = house.client.sync(storage['id'])
     assert failed['state'] == 'failed'
     assert 'user name or password is incorrect' in str(failed)
-    answer = house.client.request('PUT', f'/v1/storages/{storage["id"]}/access-info',
-                                  json={'rest': {'password': 'Another-2'}})
-    assert answer.status_code == 200, answer.text
-    assert house.client.sync(storage['id'])['state'] == 'done'
+    assert house.update_access(storage, rest={'password': 'Another-2'})['state'] == 'done'
     assert house.client.get(f'/v1/storages/{storage["id"]}')['sync_status'] == 'SYNCED'
     assert len(array.sessions.open) == 1
 

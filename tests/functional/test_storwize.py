@@ -7,36 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.engines.snmp import free_udp_ports
-from tests.functional.stored import assert_stored
-from tests.services import Client, Process, Site, free_port, kinds, wait_for
+from tests.functional import arrays
+from tests.functional.arrays import SECONDS
+from tests.services import kinds, wait_for
 from tests.simulators.ibm.build import Sizes
 from tests.simulators.ibm.levels import INSPUR, V8_7
 from tests.simulators.ibm.server import Storwize
 from tests.simulators.ibm.truth import truth
 
-SECONDS = 20
-TRAPS = free_udp_ports()[0]
-PROMETHEUS = free_port()
 INTERVAL = 300
-
-
-@dataclass
-class House:
-    """Delfin, and the arrays with what they are registered as."""
-
-    process: Process
-    arrays: dict[str, Storwize]
-    storages: dict[str, dict[str, Any]]
-
-    @property
-    def client(self) -> Client:
-        return self.process.client
+House = arrays.House[Storwize]
 
 
 def body(array: Storwize, **trust: Any) -> dict[str, Any]:
@@ -47,20 +31,14 @@ def body(array: Storwize, **trust: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope='module')
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    site = Site(tmp_path_factory.mktemp('storwize'), alerts={'listen': f'127.0.0.1:{TRAPS}'},
-                prometheus={'port': PROMETHEUS},
-                metrics={'enabled': True, 'interval_seconds': 5, 'settle_seconds': 0, 'exporters': 'prometheus'})
     with (Storwize('ibm', Sizes(volumes=230), level=V8_7, hostile_names=True, trap_source='127.0.0.2') as ibm,
           Storwize('inspur', Sizes(volumes=20), level=INSPUR, trap_source='127.0.0.3') as inspur,
-          site.start() as process):
-        client = process.ready().client
-        storages = {'ibm': client.register(**body(ibm, pub_key=ibm.host_key)),
-                    'inspur': client.register(**body(inspur, fingerprint=inspur.fingerprint))}
-        yield House(process, {'ibm': ibm, 'inspur': inspur}, storages)
+          arrays.House.running(
+              tmp_path_factory.mktemp('storwize'), {'ibm': ibm, 'inspur': inspur},
+              lambda array: body(array, **({'pub_key': array.host_key} if array is ibm
+                                           else {'fingerprint': array.fingerprint}))) as house):
+        yield house
         assert ibm.injections == inspur.injections == []
-        assert process.stop() == 0
-    shown = [*client.bodies, site.log.read_bytes(), process.output.encode()]
-    assert not any(ibm.password.encode() in text or b'Another-' in text for text in shown)
 
 
 def test_an_unknown_host_key_is_refused_with_the_field_that_accepts_it(house: House) -> None:
@@ -74,36 +52,24 @@ def test_an_unknown_host_key_is_refused_with_the_field_that_accepts_it(house: Ho
 def test_what_is_stored_is_what_is_in_the_array(house: House, name: str, vendor: str) -> None:
     array, storage = house.arrays[name], house.storages[name]
     assert (storage['sync_status'], storage['serial_number']) == ('SYNCED', array.model.system.id)
-    assert_stored(house.client, storage, truth(array, vendor))
+    house.assert_stored(storage, truth(array, vendor))
     assert array.logins == 1
 
 
 def test_a_fault_is_an_alert_by_trap_until_it_is_repaired(house: House) -> None:
     array, storage = house.arrays['ibm'], house.storages['ibm']
-    base = f'/v1/storages/{storage["id"]}/snmp-config'
-    answer = house.client.request('PUT', base, json={
-        'host': '127.0.0.2', 'version': 'SNMPv2c', 'community_string': 'public'})
-    assert answer.status_code == 200, answer.text
-    house.client.post(f'{base}/push', {'host': '127.0.0.1', 'port': TRAPS}, 200)
+    house.expect_traps(storage, '127.0.0.2')
     event = array.control.raise_fault('mdisk')
-
-    def alert(state: str) -> Any:
-        return next((row for row in house.client.get('/v1/alerts', storage_id=storage['id'], limit=1000)['alerts']
-                     if (row['sequence_number'], row['state']) == (str(event.sequence), state)), None)
-
-    def listed() -> None:
-        path = f'/v1/storages/{storage["id"]}/alerts/sync'
-        house.client.post(path)
-        wait_for('the list', lambda: not house.client.get(path)['pending'], SECONDS)
-    raised = wait_for('the alert', lambda: alert('open'), SECONDS)
+    raised = wait_for('the alert', lambda: house.alert(storage, event.sequence, 'open'), SECONDS)
     assert (raised['description'], raised['location'], raised['occur_time']) == (
         event.type.text, event.name, event.last * 1000)
-    listed()
-    again = alert('open')
+    house.sync_alerts(storage)
+    again = house.alert(storage, event.sequence, 'open')
     assert (again['id'], again['severity']) == (raised['id'], raised['severity'])
     array.control.repair(event.sequence)
-    listed()
-    assert wait_for('its end', lambda: alert('cleared'), SECONDS)['id'] == raised['id']
+    house.sync_alerts(storage)
+    ended = wait_for('its end', lambda: house.alert(storage, event.sequence, 'cleared'), SECONDS)
+    assert ended['id'] == raised['id']
 
 
 def test_an_alert_that_a_person_clears_is_fixed_on_the_array(house: House) -> None:
@@ -117,15 +83,9 @@ def test_prometheus_sees_metrics_in_its_units(house: House) -> None:
     array, storage = house.arrays['ibm'], house.storages['ibm']
     volume = next(one for one in array.model['volume'].values() if one.status == 'online' and one.iops > 100)
 
-    def shown(metric: str) -> float | None:
-        text = house.client.session.get(f'http://127.0.0.1:{PROMETHEUS}/metrics', timeout=SECONDS).text
-        labels = [f'storage_id="{storage["id"]}"', f'resource_id="{volume.id}"']
-        found = next((line for line in re.findall(rf'^{metric}{{.*', text, re.MULTILINE)
-                      if all(label in line for label in labels)), None)
-        return float(found.rpartition('}')[2].split()[0]) if found else None
-
     def matches() -> bool:
-        told = [shown(f'delfin_volume_{name}') for name in ('read_iops', 'throughput_bytes_per_second')]
+        told = [house.shown(f'delfin_volume_{name}', storage, volume.id)
+                for name in ('read_iops', 'throughput_bytes_per_second')]
         newest = int(array.clock() // INTERVAL * INTERVAL)
         for end in range(newest - 10 * INTERVAL, newest + 1, INTERVAL):
             right = array.statistics.truth('volume', volume.id, end - INTERVAL, end)
@@ -153,7 +113,7 @@ def test_a_changed_password_is_said_clearly_and_the_new_one_makes_it_work(house:
     failed = house.client.sync(storage['id'])
     assert failed['state'] == 'failed'
     assert 'Invalid username or password' in str(failed)
-    assert accepted(house, storage, password='Another-2')['state'] == 'done'
+    assert house.update_access(storage, ssh={'password': 'Another-2'})['state'] == 'done'
 
 
 def test_a_changed_host_key_is_refused_until_somebody_accepts_it(house: House) -> None:
@@ -165,14 +125,7 @@ def test_a_changed_host_key_is_refused_until_somebody_accepts_it(house: House) -
     assert failed['state'] == 'failed' and array.logins == logins
     found = re.search(r'accept it with ssh\.fingerprint = \\*"(SHA256:[^"\\]+)', str(failed))
     assert found is not None and found[1] == array.fingerprint
-    assert accepted(house, storage, fingerprint=found[1])['state'] == 'done'
-
-
-def accepted(house: House, storage: dict[str, Any], **ssh: Any) -> dict[str, Any]:
-    """The sync after a change of the access information."""
-    answer = house.client.request('PUT', f'/v1/storages/{storage["id"]}/access-info', json={'ssh': ssh})
-    assert answer.status_code == 200, answer.text
-    return house.client.sync(storage['id'])
+    assert house.update_access(storage, ssh={'fingerprint': found[1]})['state'] == 'done'
 
 
 def test_an_array_that_is_removed_is_left(house: House) -> None:

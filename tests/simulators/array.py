@@ -29,11 +29,13 @@ class ArrayServer(Protocol):
 class Simulated:
     """Building one takes its ports, entering it serves, leaving it ends all connections and threads.
 
-    A subclass makes `model` and `agent` (who sends its traps) and calls `_live`.
+    A subclass makes `model` and `agent` (who sends its traps) and calls `_live`; `username` and `password` let one in.
     """
 
     model: Any
     agent: Any
+    username: str
+    password: str
 
     def _live(self, server: ArrayServer, control: Control, control_port: int | None, move_every: float | None) -> None:
         """`control_port`: where the control interface listens (0 takes a free one, None: there is none); `move_every`

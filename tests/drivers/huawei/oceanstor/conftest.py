@@ -10,6 +10,7 @@ import pytest
 
 from delfin import access
 from delfin.drivers.huawei.oceanstor import OceanStorDriver
+from tests.drivers.inventory import leaving
 from tests.simulators.huawei import OceanStor, Sizes
 
 FEW = Sizes(luns=12, pools=4, controllers=2, filesystems=4, hosts=4, host_groups=3, fc_ports=4, eth_ports=4)
@@ -29,14 +30,7 @@ def driver_of(array: OceanStor, **more: Any) -> OceanStorDriver:
 @pytest.fixture
 def drive() -> Iterator[Callable[..., OceanStorDriver]]:
     """Makes drivers of running arrays; at the end they log out."""
-    made: list[OceanStorDriver] = []
-
-    def make(array: OceanStor, **more: Any) -> OceanStorDriver:
-        made.append(driver_of(array, **more))
-        return made[-1]
-    yield make
-    for driver in made:
-        driver.delete_storage(None)
+    yield from leaving(driver_of)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from delfin.drivers.huawei.oceanstor import OceanStorDriver
-from tests.drivers.inventory import as_stored, inventory
+from tests.drivers.inventory import assert_same, inventory
 from tests.simulators.huawei import DORADO_V6, OceanStor, Sizes
 from tests.simulators.huawei.firmware import BY_NAME
 from tests.simulators.huawei.truth import truth
@@ -20,14 +20,8 @@ Drive = Callable[..., OceanStorDriver]
 
 def check(driver: OceanStorDriver, array: OceanStor) -> None:
     said, odd = inventory(driver)
-    right = as_stored(truth(array))
     assert odd == []
-    assert said.keys() == right.keys()
-    for name, table in said.items():
-        assert table.keys() == right[name].keys(), name
-        wrong = [(key, column, value, right[name][key][column]) for key, row in table.items()
-                 for column, value in row.items() if value != right[name][key][column] and column != 'fingerprint']
-        assert wrong == [], name
+    assert_same(said, truth(array))
     assert len(array.sessions.open) == 1
     assert array.sessions.logins == 1
 

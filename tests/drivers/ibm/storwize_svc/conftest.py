@@ -11,6 +11,7 @@ import pytest
 from delfin import access
 from delfin.drivers.ibm.storwize_svc import StorwizeDriver
 from delfin.drivers.inspur.as5500 import As5500Driver
+from tests.drivers.inventory import leaving
 from tests.simulators.ibm.build import Sizes
 from tests.simulators.ibm.server import Storwize
 
@@ -34,14 +35,7 @@ def driver_of(array: Storwize, **more: Any) -> StorwizeDriver:
 @pytest.fixture
 def drive() -> Iterator[Callable[..., StorwizeDriver]]:
     """Makes drivers of running arrays; at the end they leave."""
-    made: list[StorwizeDriver] = []
-
-    def make(array: Storwize, **more: Any) -> StorwizeDriver:
-        made.append(driver_of(array, **more))
-        return made[-1]
-    yield make
-    for driver in made:
-        driver.delete_storage(None)
+    yield from leaving(driver_of)
 
 
 @pytest.fixture

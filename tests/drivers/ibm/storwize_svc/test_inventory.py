@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from delfin.drivers.ibm.storwize_svc import StorwizeDriver
-from tests.drivers.inventory import as_stored, inventory, inventory_methods
+from tests.drivers.inventory import assert_same, inventory, inventory_methods
 from tests.simulators.ibm.build import HOSTILE, Sizes
 from tests.simulators.ibm.levels import BY_NAME, V8_3, V8_7
 from tests.simulators.ibm.server import Storwize
@@ -23,14 +23,8 @@ def check(driver: StorwizeDriver, array: Storwize) -> None:
     has_groups = not array.level.lacks('lsvolumegroup')
     said, odd = inventory(driver, [name for name in inventory_methods(driver)
                                    if has_groups or name != 'list_volume_groups'])
-    right = as_stored(truth(array, driver.VARIANT.vendor))
     assert odd == []
-    assert said.keys() == right.keys()
-    for name, table in said.items():
-        assert table.keys() == right[name].keys(), name
-        wrong = [(key, column, value, right[name][key][column]) for key, row in table.items()
-                 for column, value in row.items() if value != right[name][key][column] and column != 'fingerprint']
-        assert wrong == [], name
+    assert_same(said, truth(array, driver.VARIANT.vendor))
     assert array.connections == array.logins == 1
     assert array.injections == []
 
