@@ -21,6 +21,8 @@ For a command line it is `with CommandReplies(case.directory) as array`.
 
 from __future__ import annotations
 
+import abc
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from urllib.parse import unquote
 import pytest
 
 from delfin import access, exception
+from delfin.drivers.compliance.answers import Answers
 from delfin.drivers.compliance.replay_ssh import Recorded, SshServer
 from delfin.drivers.kit.simulator import Answer, Request, TlsServer, self_signed
 
@@ -94,25 +97,28 @@ def cases(directory: Path) -> list[Case]:
     return found
 
 
-class Replies:
-    """Each request has its replies, one after the other. `missing` are requests that have none."""
+class _Replies(abc.ABC):
+    """A server that runs while the context is open. What had no reply fails the test at the end."""
 
-    def __init__(self, replies: Iterable[tuple[str, Any]]) -> None:
-        self._by_request: dict[str, list[Any]] = {}
-        for request, reply in replies:
-            self._by_request.setdefault(request, []).append(reply)
-        self.missing: list[str] = []
+    _server: contextlib.AbstractContextManager[Any]
 
-    def to(self, request: str) -> Any:
-        """The next reply; None if there is none."""
-        found = self._by_request.get(request)
-        if not found:
-            self.missing.append(request)
-            return None
-        return found.pop(0) if len(found) > 1 else found[0]
+    @property
+    @abc.abstractmethod
+    def missing(self) -> list[str]:
+        """What was asked for in vain."""
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._server.__exit__(kind, error, trace)
+        if error is None:
+            assert self.missing == []
 
 
-class CommandReplies:
+class CommandReplies(_Replies):
     """An SSH server that answers the commands of a folder. Commands without a reply are not found there, and fail the
     test at the end.
     """
@@ -132,18 +138,8 @@ class CommandReplies:
         return access.for_driver({'vendor': 'vendor', 'model': 'model', **more, 'ssh': {
             'host': '127.0.0.1', 'port': self._server.port, 'pub_key': self._server.host_key, **self._login}}, '1', {})
 
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._server.__exit__(kind, error, trace)
-        if error is None:
-            assert self.missing == []
-
-
-class RestReplies(Replies):
+class RestReplies(_Replies):
     """An HTTPS server. `place` shortens paths, of requests and of replies, so that cases need not repeat what is the
     same everywhere; queries are compared decoded. Requests without a reply are 404, and fail the test at the end.
     """
@@ -151,7 +147,7 @@ class RestReplies(Replies):
     def __init__(self, replies: Iterable[Reply], *, place: Callable[[str], str] = lambda path: path,
                  username: str = 'monitor', password: str = 'monitor-Passw0rd') -> None:
         self._place = place
-        super().__init__((self._name(each.get('method', 'GET'), each['path']), each) for each in replies)
+        self._answers = Answers((self._name(each.get('method', 'GET'), each['path']), each) for each in replies)
         self._certificate = self_signed('127.0.0.1')
         self._server = TlsServer(self._answer, self._certificate)
         self._login = {'username': username, 'password': password}
@@ -162,23 +158,18 @@ class RestReplies(Replies):
             'host': self._server.host, 'port': self._server.port, 'fingerprint': self._certificate.fingerprint,
             **self._login}}, '1', {})
 
+    @property
+    def missing(self) -> list[str]:
+        """Requests that had no reply."""
+        return self._answers.missing
+
     def _name(self, method: str, path: str) -> str:
         return f'{method} {unquote(self._place(path))}'
 
     def _answer(self, request: Request) -> Answer:
-        reply = self.to(self._name(request.method, request.path))
+        reply = self._answers.to(self._name(request.method, request.path))
         if reply is None:
             return Answer(b'no reply', 404)
         body = reply.get('body', '')
         return Answer(body.encode() if isinstance(body, str) else body, int(reply.get('status', 200)),
                       dict(reply.get('headers', {})))
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._server.__exit__(kind, error, trace)
-        if error is None:
-            assert self.missing == []

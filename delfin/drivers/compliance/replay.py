@@ -41,6 +41,7 @@ from cryptography.x509.oid import NameOID
 from delfin import exception
 from delfin.access import sounds_secret
 from delfin.common.masking import MASK
+from delfin.drivers.compliance.answers import Answers
 from delfin.drivers.compliance.device import Device, read_access
 from delfin.drivers.compliance.replay_ssh import Recorded, SshServer
 
@@ -114,12 +115,11 @@ class _Replies:
     """What is answered to which request."""
 
     def __init__(self, directory: Path) -> None:
-        self._lock = threading.Lock()
-        self._by_request: dict[tuple[str, str], list[tuple[int, dict[str, str], bytes]]] = {}
         where = directory / 'replies.json'
         entries = _json(where)
         if not isinstance(entries, list) or not entries:
             raise exception.InvalidInput(f'{where} must be a list of replies')
+        found: list[tuple[tuple[str, str], tuple[int, dict[str, str], bytes]]] = []
         for number, entry in enumerate(entries, 1):
             if not isinstance(entry, dict) or not isinstance(entry.get('path'), str):
                 raise exception.InvalidInput(f'{where}, reply {number}: it must be an object with a path')
@@ -127,16 +127,14 @@ class _Replies:
             content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
             kind = 'text/plain' if isinstance(body, str) and 'file' not in entry else 'application/json'
             headers = {'Content-Type': kind, **entry.get('headers', {})}
-            self._by_request.setdefault((entry.get('method', 'GET'), without_secrets(entry['path'])), []).append(
-                (int(entry.get('status', 200)), headers, content))
+            found.append(((entry.get('method', 'GET'), without_secrets(entry['path'])),
+                          (int(entry.get('status', 200)), headers, content)))
+        self._answers = Answers(found)
 
     def to(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
         """The next reply to a request."""
-        with self._lock:
-            found = self._by_request.get((method, without_secrets(path)))
-            if not found:
-                return 404, {'Content-Type': 'text/plain'}, b'not recorded'
-            return found.pop(0) if len(found) > 1 else found[0]
+        return self._answers.to((method, without_secrets(path))) or (
+            404, {'Content-Type': 'text/plain'}, b'not recorded')
 
 
 def without_secrets(path: str) -> str:

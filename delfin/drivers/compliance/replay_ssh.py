@@ -28,6 +28,7 @@ import paramiko
 from delfin import exception
 from delfin.access import sounds_secret
 from delfin.common.masking import MASK
+from delfin.drivers.compliance.answers import Answers
 
 _ADDRESS = '127.0.0.1'
 _ACCEPT_SECONDS = 0.2
@@ -38,18 +39,17 @@ _NOT_FOUND = 127
 
 
 class Recorded:
-    """What is answered to which command, and the files. `missing` are commands that were not recorded."""
+    """What is answered to which command, and the files."""
 
     def __init__(self, commands: Sequence[Any], files: Sequence[Any] = ()) -> None:
-        self._lock = threading.Lock()
-        self.missing: list[str] = []
-        self._by_command: dict[str, list[tuple[bytes, bytes, int]]] = {}
+        found: list[tuple[str, tuple[bytes, bytes, int]]] = []
         for number, entry in enumerate(commands, 1):
             if not isinstance(entry, dict) or not isinstance(entry.get('command'), str):
                 raise exception.InvalidInput(f'commands.json, answer {number}: it must be an object with a command')
-            self._by_command.setdefault(without_secrets(entry['command']), []).append((
+            found.append((without_secrets(entry['command']), (
                 str(entry.get('stdout', '')).encode(), str(entry.get('stderr', '')).encode(),
-                int(entry.get('status', 0))))
+                int(entry.get('status', 0)))))
+        self._answers = Answers(found)
         self.files = {entry['path']: base64.b64decode(entry['base64']) if 'base64' in entry
                       else str(entry.get('content', '')).encode() for entry in files}
 
@@ -60,12 +60,12 @@ class Recorded:
 
     def to(self, command: str) -> tuple[bytes, bytes, int]:
         """Output, errors and status of the next answer."""
-        with self._lock:
-            found = self._by_command.get(without_secrets(command))
-            if not found:
-                self.missing.append(command)
-                return b'', b'not recorded: command not found\n', _NOT_FOUND
-            return found.pop(0) if len(found) > 1 else found[0]
+        return self._answers.to(without_secrets(command)) or (b'', b'not recorded: command not found\n', _NOT_FOUND)
+
+    @property
+    def missing(self) -> list[str]:
+        """Commands that were not recorded."""
+        return self._answers.missing
 
 
 def _entries(directory: Path, name: str, field: str) -> list[Any]:

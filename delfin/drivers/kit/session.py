@@ -50,7 +50,6 @@ _HTTP_ERRORS: Mapping[int, type[exception.DelfinException]] = {
 # When too many are logged in, somebody may go.
 _LOGIN_MAY_WAIT = (ArrayBusy, ConnectionBroke, exception.StorageMaxUserCountException)
 _READ_MAY_WAIT = (ArrayBusy, ConnectionBroke)
-_Error = type[exception.DelfinException]
 # What methods of subclasses raise when an answer is not what they expect.
 _UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
