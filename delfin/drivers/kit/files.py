@@ -8,11 +8,14 @@ from __future__ import annotations
 import shlex
 import threading
 import time
+from collections.abc import Callable
 
 import paramiko
 
 from delfin import exception
 from delfin.drivers.utils.ssh_connection import CHUNK_BYTES, MAX_OUTPUT_BYTES
+
+OpenChannel = Callable[[paramiko.Transport], paramiko.Channel]
 
 _NO_SUCH_FILE = 'no such file'
 _LINE_BYTES = 8192
@@ -28,27 +31,33 @@ class Files:
         self._sftp: paramiko.SFTPClient | None = None
         self._has_sftp = True
 
-    def read(self, transport: paramiko.Transport, path: str, seconds: float) -> bytes | None:
+    def read(self, transport: paramiko.Transport, open_channel: OpenChannel, path: str, seconds: float) -> bytes | None:
         """The content; None if there is no such file.
 
         `TimeoutError` after `seconds`, `StorageBackendException` if the machine refuses it or it is too large; what
-        paramiko raises when the connection breaks.
+        `open_channel` raises, and paramiko when the connection breaks.
         """
         with self._lock:
-            sftp = self._opened(transport)
-            return _by_sftp(sftp, path, seconds) if sftp is not None else _by_scp(transport, path, seconds)
+            sftp = self._opened(transport, open_channel)
+            if sftp is not None:
+                return _by_sftp(sftp, path, seconds)
+            with open_channel(transport) as channel:
+                return _by_scp(channel, path, seconds)
 
     def close(self) -> None:
         """Forget the connection; it is closed by its owner."""
         self._transport = self._sftp = None
 
-    def _opened(self, transport: paramiko.Transport) -> paramiko.SFTPClient | None:
+    def _opened(self, transport: paramiko.Transport, open_channel: OpenChannel) -> paramiko.SFTPClient | None:
         if self._transport is not transport:
             self._transport, self._has_sftp, self._sftp = transport, True, None
         if self._sftp is None and self._has_sftp:
+            channel = open_channel(transport)
             try:
-                self._sftp = paramiko.SFTPClient.from_transport(transport)
+                channel.invoke_subsystem('sftp')
+                self._sftp = paramiko.SFTPClient(channel)
             except (paramiko.SSHException, EOFError):
+                channel.close()
                 if not transport.is_active():
                     raise
                 self._has_sftp = False
@@ -69,27 +78,25 @@ def _by_sftp(sftp: paramiko.SFTPClient, path: str, seconds: float) -> bytes | No
         raise exception.StorageBackendException(f'{path} may not be read: {error}') from error
 
 
-def _by_scp(transport: paramiko.Transport, path: str, seconds: float) -> bytes | None:
-    deadline = time.monotonic() + seconds
-    with transport.open_session(timeout=seconds) as channel:
-        channel.exec_command(f'scp -f {shlex.quote(path)}')
-        stream = _Stream(channel, deadline)
-        channel.sendall(_ACKNOWLEDGED)
-        header = stream.line()
-        if header[:1] in (_WARNING, _ERROR):
-            words = header[1:].decode('utf-8', 'backslashreplace').strip()
-            if _NO_SUCH_FILE in words.lower():
-                return None
-            raise exception.StorageBackendException(f'{path} cannot be read: {words}')
-        fields = header.split(b' ', 2)
-        if header[:1] != b'C' or len(fields) != 3 or not fields[1].isdigit():
-            raise exception.InvalidResults(f'scp of {path} answered {header[:80]!r}')
-        _check_size(path, int(fields[1]))
-        channel.sendall(_ACKNOWLEDGED)
-        content = stream.exactly(int(fields[1]))
-        stream.exactly(1)       # whether it was read well; what is missing shows when it is parsed
-        channel.sendall(_ACKNOWLEDGED)
-        return content
+def _by_scp(channel: paramiko.Channel, path: str, seconds: float) -> bytes | None:
+    channel.exec_command(f'scp -f {shlex.quote(path)}')
+    stream = _Stream(channel, time.monotonic() + seconds)
+    channel.sendall(_ACKNOWLEDGED)
+    header = stream.line()
+    if header[:1] in (_WARNING, _ERROR):
+        words = header[1:].decode('utf-8', 'backslashreplace').strip()
+        if _NO_SUCH_FILE in words.lower():
+            return None
+        raise exception.StorageBackendException(f'{path} cannot be read: {words}')
+    fields = header.split(b' ', 2)
+    if header[:1] != b'C' or len(fields) != 3 or not fields[1].isdigit():
+        raise exception.InvalidResults(f'scp of {path} answered {header[:80]!r}')
+    _check_size(path, int(fields[1]))
+    channel.sendall(_ACKNOWLEDGED)
+    content = stream.exactly(int(fields[1]))
+    stream.exactly(1)       # whether it was read well; what is missing shows when it is parsed
+    channel.sendall(_ACKNOWLEDGED)
+    return content
 
 
 class _Stream:

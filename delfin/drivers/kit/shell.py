@@ -74,7 +74,7 @@ class Shell:
     def read_file(self, path: str, seconds: float) -> bytes | None:
         """The content of a file, by SFTP or else SCP; None if it is not there. Raises what `run` raises."""
         with self._unbroken():
-            return self._files.read(self.transport(), path, seconds)
+            return self._files.read(self.transport(), self._channel, path, seconds)
 
     def close(self) -> None:
         """End the connection; a later command would open one."""

@@ -29,7 +29,7 @@ from delfin.access import sounds_secret
 from delfin.common.masking import MASK, Masker
 from delfin.drivers.compliance.replay import without_secrets
 from delfin.drivers.compliance.replay_ssh import masked, split
-from delfin.drivers.kit.files import Files
+from delfin.drivers.kit.files import Files, OpenChannel
 from delfin.drivers.utils import ssh_connection
 
 _OWNER = 'recording'
@@ -114,8 +114,9 @@ class Recorder:
     def _watch_files(self) -> None:
         read = Files.read
 
-        def noted(files: Files, transport: paramiko.Transport, path: str, seconds: float) -> bytes | None:
-            content = read(files, transport, path, seconds)
+        def noted(files: Files, transport: paramiko.Transport, open_channel: OpenChannel, path: str,
+                  seconds: float) -> bytes | None:
+            content = read(files, transport, open_channel, path, seconds)
             if content is not None:
                 with self._lock:
                     self._files[path] = content

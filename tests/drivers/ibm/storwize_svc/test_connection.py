@@ -143,6 +143,24 @@ def test_an_array_without_a_free_channel_is_asked_again(drive: Drive) -> None:
         assert array.connections == 1
 
 
+def test_a_file_waits_for_a_free_channel_as_a_command_does(drive: Drive) -> None:
+    with Storwize(sizes=FEW, channel_limit=1) as array:
+        session = drive(array).session
+        array.control.latency(1.0, 'lsvdisk')
+        slow = threading.Thread(target=session.read, args=('lsvdisk',))
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            slow.join()
+            wait_for('a free channel', lambda: not any(each.channels for each in array._server.open))
+        session._sleep = sleep
+        slow.start()
+        wait_for('the command', lambda: array.asked('lsvdisk'))
+        assert session.read_file('/dumps/iostats/none') is None
+        assert (len(waited), array.connections) == (1, 1)
+
+
 def test_what_is_no_list_is_an_error(array: Storwize, driver: StorwizeDriver) -> None:
     array.control.spoil('lsvdisk', 'garbage')
     with pytest.raises(exception.InvalidResults, match='no list'):
