@@ -27,34 +27,37 @@ stands for all words that are not in it, for vendors who say "else".
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from delfin.alerts import ALERT_COLUMNS
 from delfin.drivers.kit import units
+from delfin.drivers.kit.fields import (
+    OTHERS,
+    Code,
+    Combined,
+    Field,
+    FirstOf,
+    Given,
+    Lookup,
+    Missing,
+    Product,
+    Reader,
+    Reply,
+    Scaled,
+    Worded,
+    field_of,
+)
 from delfin.kinds import KINDS, STORAGE_COLUMNS, Column
 
-LOG = logging.getLogger(__name__)
+__all__ = ['ALERTS', 'OTHERS', 'STORAGE', 'Source', 'Table', 'columns_of', 'combined', 'constant', 'field_of',
+           'first_of', 'product']
 
 Convert = str | Mapping[Any, Any] | Callable[[Any], Any]
-Reply = Mapping[str, Any]
-Read = Callable[[Reply], Any]       # what a reply says of a column; None if that is unknown
 
 STORAGE, ALERTS = 'storage', 'alerts'       # tables beside those of the kinds
 _EXTRA = 'extra.'
-_REPORTED_AT_MOST = 100
-_REMEMBERED_AT_MOST = 1000
-_BLANKS = ' \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0'
-
-
-class _Others:
-    def __repr__(self) -> str:
-        return 'OTHERS'
-
-
-OTHERS: Final = _Others()       # in a map: all words that it does not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,46 +106,38 @@ class Table:
     """A table for the kind `name` (a name of `delfin.kinds`, a relation's, 'storage' or 'alerts')."""
 
     def __init__(self, name: str, columns: Mapping[str, Source], *, missing: Iterable[str] = (), any_case: bool = False,
-                 lookup: Callable[[Reply, str], Any] | None = None) -> None:
+                 lookup: Lookup = field_of) -> None:
         """`missing` are values that say "unknown", as text. `any_case` is for arrays whose releases do not agree on how
-        fields are spelt: the spelling of the table comes first, then any other.
+        fields are spelt: the spelling of the table comes first, then any other. `lookup` finds what a reply does not
+        have under the very name of a field.
         """
         self.name = name
         self.columns = dict(columns)
         known = {column.name: column for column in columns_of(name)}
-        self._fields = _Fields(missing, any_case, lookup)
+        self.id_column = '' if name in (STORAGE, ALERTS) else KINDS.table(name).key[0]
+        self._missing = Missing(missing, any_case, lookup)
         self._constants: dict[str, Any] = {}
-        self._reads: list[tuple[str, Read]] = []
-        self._extras: list[tuple[str, Read]] = []
+        self._columns: list[tuple[str, Reader]] = []
+        self._extras: list[tuple[str, Reader]] = []
         for column, source in self.columns.items():
             if column in known:
-                self._add(self._reads, column, source, known[column])
+                where, spec = f'{name}.{column}', known[column]
+                if isinstance(source, constant):
+                    self._constants[column] = _checked(where, spec, source.value)
+                else:
+                    self._columns.append((column, self._reader(where, source, spec)))
             elif column.startswith(_EXTRA):
-                self._add(self._extras, column.removeprefix(_EXTRA), source, None)
+                self._extras.append((column.removeprefix(_EXTRA), self._reader(f'{name}.{column}', source, None)))
             else:
                 raise ValueError(f'{name} have no column "{column}"; vendor fields are called extra.{column}')
-
-    def _add(self, reads: list[tuple[str, Read]], column: str, source: Source, spec: Column | None) -> None:
-        where = f'{self.name}.{column}' if spec is not None else f'{self.name}.{_EXTRA}{column}'
-        if isinstance(source, constant) and spec is not None:
-            _check_value(where, spec, source.value)
-            self._constants[column] = source.value
-        else:
-            reads.append((column, self._fields.reader(where, source, spec)))
+        self._row: Callable[[Reply], dict[str, Any]] = self._compile_first
+        self._id = dict(self._columns).get(self.id_column)
 
     def row(self, reply: Reply, **more: Any) -> dict[str, Any]:
         """The row of one reply. `more` are columns that the table cannot tell; None of them means unknown."""
         if type(reply) is not dict and not isinstance(reply, Mapping):
             reply = {}
-        found = dict(self._constants)
-        for column, read in self._reads:
-            value = read(reply)
-            if value is not None:
-                found[column] = value
-        if self._extras:
-            extra = {column: value for column, read in self._extras if (value := read(reply)) is not None}
-            if extra:
-                found['extra'] = extra
+        found = self._row(reply)
         if more:
             found.update((column, value) for column, value in more.items() if value is not None)
         return found
@@ -152,9 +147,67 @@ class Table:
         for reply in replies:
             yield self.row(reply, **more)
 
+    def id_of(self, reply: Reply) -> Any:
+        """The native id of one reply and nothing else of it; None if it has none, or the table does not say which."""
+        return None if self._id is None else self._id(reply)
+
+    def row_by_readers(self, reply: Reply) -> dict[str, Any]:
+        """What `row` gives, without the code that was made of the table: the rule that the code has to follow."""
+        found = {**self._constants, **{
+            column: value for column, read in self._columns if (value := read(reply)) is not None}}
+        extra = {column: value for column, read in self._extras if (value := read(reply)) is not None}
+        return {**found, 'extra': extra} if extra else found
+
     def unfilled(self) -> list[str]:
         """Columns of the kind that the table says nothing of."""
         return [column.name for column in columns_of(self.name) if column.name not in self.columns]
+
+    def _compile_first(self, reply: Reply) -> dict[str, Any]:
+        """A table that is used is made to code, as one function for all its columns."""
+        code = Code(f'table of {self.name}', 'row', 'reply')
+        code.line('get = reply.get')
+        code.line(f'found = {code.name(self._constants)}.copy()')
+        for into, columns in (('found', self._columns), ('extra', self._extras)):
+            if columns is self._extras and columns:
+                code.line('extra = {}')
+            for column, reader in columns:
+                reader.write(code, 'value')
+                code.line(f'if value is not None: {into}[{column!r}] = value')
+        if self._extras:
+            code.line("if extra: found['extra'] = extra")
+        code.line('return found')
+        self._row = code.function()
+        return self._row(reply)
+
+    def _reader(self, where: str, source: Source, spec: Column | None, *, last: bool = True) -> Reader:
+        """What reads a source; `last` says that nothing comes after it."""
+        if isinstance(source, str):
+            return Field(self._missing, source)
+        if isinstance(source, constant):
+            return Given(_checked(where, spec, source.value))
+        if isinstance(source, combined):
+            fields = [Field(self._missing, field) for field in source.fields]
+            if source.function is units.product and len(fields) == 2:       # noqa: PLR2004
+                return Product(*fields)
+            return Combined(source.function, fields)
+        if isinstance(source, first_of):
+            asked = [each for each in source.sources if not isinstance(each, constant)]
+            ends = last and len(asked) == len(source.sources)       # a constant behind it has the last word
+            return FirstOf([self._reader(where, each, spec, last=ends and each is asked[-1])
+                            for each in source.sources])
+        field, convert = source
+        if isinstance(convert, Mapping):
+            for meaning in convert.values():
+                _checked(where, spec, meaning)
+            return Worded(self._missing, field, convert, where, keeps_unknown=last)
+        if isinstance(convert, str):
+            try:
+                factor = units.whole_factor(convert)
+                return (Field(self._missing, field, units.conversion(convert)) if factor is None else
+                        Scaled(self._missing, field, units.conversion(convert), factor))
+            except ValueError as error:
+                raise ValueError(f'{where}: {error}') from None
+        return Field(self._missing, field, convert)
 
 
 def columns_of(name: str) -> tuple[Column, ...]:
@@ -170,174 +223,8 @@ def columns_of(name: str) -> tuple[Column, ...]:
         raise ValueError(f'there is no table "{name}"; there are {names}') from None
 
 
-def field_of(reply: Any, path: str) -> Any:
-    """The field of that name, or the one that the dots lead to (numbers count in lists); None if there is none."""
-    if isinstance(reply, Mapping) and path in reply:
-        return reply[path]
-    for step in path.split('.'):
-        if isinstance(reply, Mapping):
-            reply = reply.get(step)
-        elif isinstance(reply, list | tuple) and step.isdecimal() and int(step) < len(reply):
-            reply = reply[int(step)]
-        else:
-            return None
-    return reply
-
-
-class _Fields:
-    """Makes what reads fields. This is run for every field of every row: it looks at as little as possible."""
-
-    def __init__(self, missing: Iterable[str], any_case: bool, lookup: Callable[[Reply, str], Any] | None) -> None:
-        self._missing = frozenset(str(word).strip().lower() for word in ('', *missing))
-        # What a missing value may begin with; of most values one character is seen.
-        self._suspicious = frozenset(letter for word in self._missing for letter in (word[:1], word[:1].upper())) | (
-            frozenset(_BLANKS))
-        self._numbers = frozenset(number for word in self._missing if isinstance(number := units.number(word), int))
-        self._any_case = any_case
-        self._lookup = lookup or field_of
-        self._spellings: dict[tuple[str, ...], dict[str, str]] = {}
-
-    def reader(self, where: str, source: Source, spec: Column | None, *, last: bool = True) -> Read:
-        """What reads a source; `last` says that nothing comes after it."""
-        if isinstance(source, str):
-            return self._field(source, None)
-        if isinstance(source, constant):
-            _check_value(where, spec, source.value)
-            return lambda reply: source.value
-        if isinstance(source, combined):
-            return self._combined(source)
-        if isinstance(source, first_of):
-            return self._first_of(where, source, spec, last)
-        field, given = source
-        convert = _compiled(where, given, spec)
-        if not isinstance(convert, _Words):
-            return self._field(field, convert)
-        seen, read_anyhow = convert.seen, self._field(field, convert if last else convert.known)
-
-        def read(reply: Reply) -> Any:
-            value = reply.get(field)
-            return seen[value] if type(value) is str and value in seen else read_anyhow(reply)
-        return read
-
-    def _field(self, field: str, convert: Callable[[Any], Any] | None) -> Read:
-        suspicious, missing, numbers = self._suspicious, self._missing, self._numbers
-        is_missing, lookup = self._is_missing, self._lookup
-        plain = lookup is field_of and '.' not in field
-        otherwise = self._otherwise_spelt if self._any_case else None
-
-        def read(reply: Reply) -> Any:
-            value = reply.get(field) if plain else lookup(reply, field)
-            if value is None:
-                if otherwise is None:
-                    return None
-                value = otherwise(reply, field)
-                if value is None:
-                    return None
-            if type(value) is str:
-                if value[:1] in suspicious and value.strip().lower() in missing:
-                    return None
-            elif value in numbers if type(value) is int else is_missing(value):
-                return None
-            return value if convert is None else convert(value)
-        return read
-
-    def _is_missing(self, value: Any) -> bool:
-        """For what is no plain text and no whole number."""
-        return isinstance(value, str | float) and str(value).strip().lower() in self._missing
-
-    def _otherwise_spelt(self, reply: Reply, field: str) -> Any:
-        shape = tuple(reply)
-        names = self._spellings.get(shape)
-        if names is None:
-            if len(self._spellings) >= _REMEMBERED_AT_MOST:
-                self._spellings.clear()
-            names = self._spellings[shape] = {str(name).lower(): name for name in shape}
-        name = names.get(field.lower())
-        return None if name is None else reply[name]
-
-    def _first_of(self, where: str, source: first_of, spec: Column | None, last: bool) -> Read:
-        asked = [position for position, each in enumerate(source.sources) if not isinstance(each, constant)]
-        ends = last and len(asked) == len(source.sources)       # a constant behind it has the last word
-        readers = [self.reader(where, each, spec, last=ends and position == asked[-1])
-                   for position, each in enumerate(source.sources)]
-
-        def read(reply: Reply) -> Any:
-            for each in readers:
-                value = each(reply)
-                if value is not None:
-                    return value
-            return None
-        return read
-
-    def _combined(self, source: combined) -> Read:
-        readers = [self._field(field, None) for field in source.fields]
-        function = source.function
-        if function is units.product and len(readers) == 2:     # noqa: PLR2004  the usual case, in a third of the time
-            first, second = readers
-
-            def multiplied(reply: Reply) -> Any:
-                one, other = first(reply), second(reply)
-                if type(one) is str and type(other) is int and one.isdecimal() and one.isascii():
-                    return int(one) * other
-                return None if one is None and other is None else units.product(one, other)
-            return multiplied
-
-        def read(reply: Reply) -> Any:
-            values = [each(reply) for each in readers]
-            return function(*values) if values.count(None) < len(values) else None
-        return read
-
-
-class _Words:
-    """Vendor's words to Delfin's."""
-
-    def __init__(self, where: str, words: Mapping[Any, Any]) -> None:
-        self._where = where
-        self._words = {_word(word): meaning for word, meaning in words.items() if word is not OTHERS}
-        self._has_others, self._others = OTHERS in words, words.get(OTHERS)
-        self._reported: set[str] = set()
-        self.seen: dict[str, Any] = {}      # what known words mean, by how the array writes them
-
-    def known(self, value: Any) -> Any:
-        """None for a word that is not in the map."""
-        word = _word(value)
-        if word not in self._words:
-            return self._others
-        if type(value) is str and len(self.seen) < _REMEMBERED_AT_MOST:
-            self.seen[value] = self._words[word]
-        return self._words[word]
-
-    def __call__(self, value: Any) -> Any:
-        word = _word(value)
-        if word in self._words:
-            return self.known(value)
-        if self._has_others:
-            return self._others
-        if word not in self._reported and len(self._reported) < _REPORTED_AT_MOST:
-            self._reported.add(word)
-            LOG.warning('%s: the driver does not know the value %r of the array; it is kept as given', self._where,
-                        str(value)[:80])
-        return str(value)
-
-
-def _word(value: Any) -> str:
-    return str(value).strip().lower()
-
-
-def _compiled(where: str, convert: Convert, spec: Column | None) -> Callable[[Any], Any]:
-    if isinstance(convert, Mapping):
-        for meaning in convert.values():
-            _check_value(where, spec, meaning)
-        return _Words(where, convert)
-    if isinstance(convert, str):
-        try:
-            return units.conversion(convert)
-        except ValueError as error:
-            raise ValueError(f'{where}: {error}') from None
-    return convert
-
-
-def _check_value(where: str, spec: Column | None, value: Any) -> None:
-    """What the author says must be one of Delfin's words; only arrays may say others."""
+def _checked(where: str, spec: Column | None, value: Any) -> Any:
+    """The value, which must be one of Delfin's words if an author says it; only arrays may say others."""
     if spec is not None and spec.values and value is not None and value not in spec.values:
         raise ValueError(f'{where}: "{value}" is none of {", ".join(spec.values)}')
+    return value

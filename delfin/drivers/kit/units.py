@@ -66,8 +66,6 @@ def number(value: Any) -> int | float | None:
     if isinstance(value, int):
         return value
     if isinstance(value, str):
-        if value.isdecimal() and value.isascii():       # most are
-            return int(value)
         text = value.strip()
         if '_' in text:
             return None
@@ -105,14 +103,22 @@ def conversion(name: str) -> Conversion:
 
     def scaled(value: Any) -> Any:
         given = number(value)
-        return value if given is None else round(given * size)
+        return value if given is None else _rounded(given * size)
     return scaled
+
+
+def whole_factor(name: str) -> int | None:
+    """What the conversion of that name multiplies whole numbers with; None if it does something else."""
+    if name in _CONVERSIONS:
+        return {'integer': 1, 'epoch ms': 1, 'epoch s': 1000}.get(name)
+    conversion(name)
+    return int(_unit(name).size)
 
 
 def epoch_seconds(value: Any) -> Any:
     """Epoch milliseconds of epoch seconds, a number or text."""
     given = number(value)
-    return value if given is None else round(given * 1000)
+    return value if given is None else _rounded(given * 1000)
 
 
 def iso_time(value: Any) -> Any:
@@ -127,7 +133,7 @@ def iso_time(value: Any) -> Any:
 def whole(value: Any) -> Any:
     """The nearest whole number."""
     given = number(value)
-    return value if given is None else round(given)
+    return value if given is None else _rounded(given)
 
 
 def product(*values: Any) -> Any:
@@ -139,8 +145,11 @@ def product(*values: Any) -> Any:
         given = number(value)
         if given is None:
             return value
-        found *= given
-    return round(found)
+        try:
+            found *= given
+        except OverflowError:       # a whole number beyond all fractions
+            return value
+    return _rounded(found)
 
 
 def total(*values: Any) -> Any:
@@ -148,7 +157,15 @@ def total(*values: Any) -> Any:
     given = [number(value) for value in values if value is not None]
     if None in given:
         return next(value for value in values if value is not None and number(value) is None)
-    return round(sum(value for value in given if value is not None)) if given else None
+    try:
+        return _rounded(sum(value for value in given if value is not None)) if given else None
+    except OverflowError:
+        return next(value for value in values if value is not None)
+
+
+def _rounded(value: float) -> int | float:
+    """The nearest whole number; what has become infinite stays."""
+    return value if isinstance(value, int) or not math.isfinite(value) else round(value)
 
 
 def hex_text(value: Any) -> Any:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import logging
+import traceback
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delfin import coerce, exception
 from delfin.capabilities import read
@@ -149,6 +152,53 @@ def test_a_wrong_table_is_refused_when_it_is_made(name, columns, words):
 @pytest.mark.parametrize('name', ['storage', 'alerts', 'vol_grp_vol_rels', *KINDS.names()])
 def test_there_is_a_table_for_everything_that_drivers_return(name):
     assert Table(name, {}).unfilled()
+
+
+ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8),
+    st.sampled_from(['ok', 'OK ', 'bad', '--', ' -- ', 'n/a', 'N/A', '-1', '7', '18446744073709551615', '007', '1.5',
+                     ' 5', '\u0665', '9' * 5000, -1, 2**64 - 1, 0.0, ['x'], {'deep': '3'}]))
+EVERY_SOURCE = {
+    'native_volume_id': 'a',
+    'name': first_of('b.deep', 'b', constant('?')),
+    'description': ('a', str),
+    'wwn': combined(lambda *values: '/'.join(map(str, values)), 'a', 'b', 'c'),
+    'status': first_of(('a', {'ok': 'available'}), ('b', {'ok': 'error', OTHERS: None}),
+                       ('c', {'ok': 'available', 7: 'error'})),
+    'type': ('d', {'ok': 'thin', OTHERS: 'thick'}),
+    'total_capacity': product('a', 'd'),
+    'used_capacity': ('b', 'GiB'),
+    'native_storage_pool_id': constant('p'),
+    'compressed': combined(lambda value: value == 'ok', 'd'),
+    'extra.level': ('c', 'integer'),
+    'extra.more': first_of('b.deep', product('c', 'c', 'c')),
+}
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'missing': ('--', 'N/A', '-1', str(2**64 - 1))}, {'any_case': True}, {'missing': ('7',), 'any_case': True}],
+    ids=['plain', 'missing words', 'any case', 'both'])
+@given(data=st.data())
+def test_a_table_made_to_code_follows_its_rules(options, data):
+    table = Table('volumes', EVERY_SOURCE, **options)
+    replies = data.draw(st.lists(st.dictionaries(st.sampled_from('abcdABCD'), ANYTHING), min_size=1, max_size=4))
+    for reply in [*replies, *replies]:      # the second time around words are known
+        rule = table.row_by_readers(reply)
+        row = table.row(reply)
+        assert row == rule
+        assert {name: type(value) for name, value in row.items()} == {name: type(value) for name, value in rule.items()}
+
+
+def test_a_function_of_the_vendor_that_fails_shows_the_line_of_its_column():
+    table = Table('volumes', {'name': ('size', lambda value: 1 / 0)})
+    with pytest.raises(ZeroDivisionError) as caught:
+        table.row({'size': 'x'})
+    assert "(value)     # 'size'" in ''.join(traceback.format_exception(caught.value))
+
+
+def test_the_id_of_a_reply_is_that_of_its_row():
+    table = Table('volumes', {'native_volume_id': 'ID', 'name': 'NAME'}, missing=('--',), any_case=True)
+    assert [table.id_of(reply) for reply in ({'id': 'v1'}, {'ID': '--'}, {})] == ['v1', None, None]
 
 
 # --- conversions ---

@@ -174,18 +174,16 @@ class OceanStorDriver(kit.RestDriver):
     def list_storage_host_groups(self, context: Any) -> dict[str, list[Row]]:
         """Host groups and the hosts in them."""
         groups = list(tables.HOST_GROUPS.rows(self.session.rows('/hostgroup')))
-        members = self._members(groups, 'native_storage_host_group_id', codes.HOST_GROUP, '/host/associate')
         return {'storage_host_groups': groups, 'storage_host_grp_host_rels': [
-            {'native_storage_host_group_id': group, 'native_storage_host_id': host}
-            for group, reply in members for host in _ids([tables.HOSTS.row(reply)], 'native_storage_host_id')]}
+            {'native_storage_host_group_id': group, 'native_storage_host_id': host} for group, host in self._members(
+                tables.HOST_GROUPS, groups, codes.HOST_GROUP, tables.HOSTS, '/host/associate')]}
 
     def list_volume_groups(self, context: Any) -> dict[str, list[Row]]:
         """LUN groups and the LUNs in them."""
         groups = list(tables.VOLUME_GROUPS.rows(self.session.rows('/lungroup')))
-        members = self._members(groups, 'native_volume_group_id', codes.LUN_GROUP, '/lun/associate')
         return {'volume_groups': groups, 'vol_grp_vol_rels': [
-            {'native_volume_group_id': group, 'native_volume_id': lun}
-            for group, reply in members for lun in _ids([tables.VOLUMES.row(reply)], 'native_volume_id')]}
+            {'native_volume_group_id': group, 'native_volume_id': lun} for group, lun in self._members(
+                tables.VOLUME_GROUPS, groups, codes.LUN_GROUP, tables.VOLUMES, '/lun/associate')]}
 
     def list_port_groups(self, context: Any) -> dict[str, list[Row]]:
         """Port groups and the ports in them. Only kinds of ports that the array has are asked for."""
@@ -196,11 +194,9 @@ class OceanStorDriver(kit.RestDriver):
         for path in ('/eth_port', '/fc_port', '/fcoe_port'):
             kind, table = tables.PORTS[path]
             if ports.get(kind):
-                relations += [
-                    {'native_port_group_id': group, _PORT_ID: names(kind, port)}
-                    for group, reply in self._members(groups, 'native_port_group_id', codes.PORT_GROUP,
-                                                      f'{path}/associate')
-                    for port in _ids([table.row(reply)], _PORT_ID)]
+                relations += [{'native_port_group_id': group, _PORT_ID: names(kind, port)}
+                              for group, port in self._members(
+                                  tables.PORT_GROUPS, groups, codes.PORT_GROUP, table, f'{path}/associate')]
         return {'port_groups': groups, 'port_grp_port_rels': relations}
 
     def list_masking_views(self, context: Any) -> list[Row]:
@@ -211,20 +207,21 @@ class OceanStorDriver(kit.RestDriver):
             for table, path, kind in ((tables.HOST_GROUPS, '/hostgroup', codes.HOST_GROUP),
                                       (tables.VOLUME_GROUPS, '/lungroup', codes.LUN_GROUP),
                                       (tables.PORT_GROUPS, '/portgroup', codes.PORT_GROUP)):
-                column = f'native_{table.name[:-1]}_id'
                 groups = list(table.rows(self.session.rows(path)))
-                for group, reply in self._members(groups, column, kind, '/mappingview/associate'):
-                    view = views.get(tables.MASKING_VIEWS.row(reply).get('native_masking_view_id'))
-                    if view is not None:
-                        view[column] = group
+                for group, view in self._members(
+                        table, groups, kind, tables.MASKING_VIEWS, '/mappingview/associate'):
+                    if view in views:
+                        views[view][table.id_column] = group
         return list(views.values())
 
-    def _members(self, groups: Iterable[Row], column: str, kind: int, path: str) -> Iterator[tuple[Any, Reply]]:
-        """(group, reply) for each object that is associated with one of the groups."""
-        names = _ids(groups, column)
+    def _members(self, table: kit.Table, groups: Iterable[Row], kind: int, members: kit.Table,
+                 path: str) -> Iterator[tuple[Any, Any]]:
+        """(id of the group, id of the member) for whatever is associated with one of the groups."""
+        names = _ids(groups, table.id_column)
         lists = self.session.rows_of_each([Question(path, {
             'ASSOCIATEOBJTYPE': kind, 'ASSOCIATEOBJID': name}) for name in names])
-        return ((name, reply) for name, replies in zip(names, lists, strict=True) for reply in replies)
+        return ((name, member) for name, replies in zip(names, lists, strict=True) for reply in replies
+                if (member := members.id_of(reply)) is not None)
 
     # --- alerts ---
 
@@ -360,7 +357,9 @@ class OceanStorDriver(kit.RestDriver):
         """Objects whose capacities count sectors of the array."""
         if self._sector is None:
             self._sector = self._sector_of(self._system())
-        return ({**reply, tables.SECTOR: self._sector} for reply in self.session.rows(path))
+        for reply in self.session.rows(path):
+            reply[tables.SECTOR] = self._sector
+            yield reply
 
     @staticmethod
     def _sector_of(system: Reply) -> int:
