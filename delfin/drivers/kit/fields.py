@@ -25,7 +25,7 @@ Lookup = Callable[[Reply, str], Any]
 
 _REPORTED_AT_MOST = 100
 _REMEMBERED_AT_MOST = 1000
-_DIGITS_AT_MOST = 30
+_LONG, _DIGITS_AT_MOST = 19, 30
 _BLANKS = ' \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0'
 
 
@@ -121,7 +121,8 @@ class Missing:
 
     def elsewhere(self, reply: Reply, field: str) -> Any:
         """A field that the reply does not have under its very name; None if it does not have it at all."""
-        value = self._lookup(reply, field)
+        plain = self._lookup is field_of and '.' not in field
+        value = None if plain else self._lookup(reply, field)
         if value is not None or not self._any_case:
             return value
         shape = tuple(reply)
@@ -175,14 +176,15 @@ class Field(Reader):
         return value if self.convert is None else self.convert(value)
 
     def write(self, code: Code, into: str) -> None:
+        missing = self.missing
         code.line(f'{into} = get({self.name!r})')
-        strange = f'{into}[:1] in {code.name(self.missing.suspicious)}'
-        no_number = f'{into}.__class__ is not int'
-        if self.missing.numbers:
-            no_number += f' or {into} in {code.name(self.missing.numbers)}'
-        code.line(f'if ({strange}) if {into}.__class__ is str else ({no_number}): {into} = {code.name(self)}(reply)')
+        code.block(f'if type({into}) is str:')
+        code.line(f'if {into}[:1] in {code.name(missing.suspicious)} and '
+                  f'(not {into} or {into}.strip().lower() in {code.name(missing.words)}): {into} = None')
         if self.convert is not None:
             code.line(f'else: {into} = {code.name(self.convert)}({into})     # {self.name!r}')
+        code.end()
+        code.line(f'else: {into} = {code.name(self)}(reply)')
 
 
 class Scaled(Field):
@@ -233,9 +235,8 @@ class Worded(Field):
 
     def write(self, code: Code, into: str) -> None:
         seen = code.name(self._seen)
-        code.line(f'{into} = get({self.name!r})')
-        code.line(f'if {into}.__class__ is str and {into} in {seen}: {into} = {seen}[{into}]')
-        code.line(f'else: {into} = {code.name(self)}(reply)')
+        code.line(f'try: {into} = {seen}[get({self.name!r})]')
+        code.line(f'except (KeyError, TypeError): {into} = {code.name(self)}(reply)')
 
 
 class FirstOf(Reader):
@@ -286,7 +287,7 @@ class Product(Combined):
         other = f'{into}1'
         code.line(f'{into} = get({first.name!r})')
         code.line(f'{other} = get({second.name!r})')
-        usual = f'{_is_decimal(code, first.missing, into)} and {other}.__class__ is int'
+        usual = f'{_is_decimal(code, first.missing, into)} and type({other}) is int'
         if second.missing.numbers:
             usual += f' and {other} not in {code.name(second.missing.numbers)}'
         code.line(f'if {usual}: {into} = int({into}) * {other}')
@@ -295,9 +296,11 @@ class Product(Combined):
 
 def _is_decimal(code: Code, missing: Missing, name: str) -> str:
     """A condition: the value is text, and a number of digits only that does not say "unknown"."""
-    condition = (f'{name}.__class__ is str and {name}.isdecimal() and {name}.isascii() '
-                 f'and len({name}) < {_DIGITS_AT_MOST}')
-    return f'{condition} and {name} not in {code.name(missing.decimals)}' if missing.decimals else condition
+    # Numbers that say so usually are the largest that some field can hold; nothing so long need be looked at.
+    short = frozenset(word for word in missing.decimals if len(word) < _LONG)
+    limit = _LONG if len(short) < len(missing.decimals) else _DIGITS_AT_MOST
+    condition = f'type({name}) is str and {name}.isdecimal() and len({name}) < {limit}'
+    return f'{condition} and {name} not in {code.name(short)}' if short else condition
 
 
 def _word(value: Any) -> str:

@@ -144,8 +144,12 @@ class Table:
 
     def rows(self, replies: Iterable[Reply], **more: Any) -> Iterator[dict[str, Any]]:
         """A row for each reply, one by one."""
-        for reply in replies:
-            yield self.row(reply, **more)
+        if more:
+            for reply in replies:
+                yield self.row(reply, **more)
+        else:
+            for reply in replies:
+                yield self._row(reply) if type(reply) is dict else self.row(reply)
 
     def id_of(self, reply: Reply) -> Any:
         """The native id of one reply and nothing else of it; None if it has none, or the table does not say which."""
@@ -166,7 +170,7 @@ class Table:
         """A table that is used is made to code, as one function for all its columns."""
         code = Code(f'table of {self.name}', 'row', 'reply')
         code.line('get = reply.get')
-        code.line(f'found = {code.name(self._constants)}.copy()')
+        code.line(f'found = {code.name(self._constants)}.copy()' if self._constants else 'found = {}')
         for into, columns in (('found', self._columns), ('extra', self._extras)):
             if columns is self._extras and columns:
                 code.line('extra = {}')

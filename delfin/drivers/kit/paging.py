@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -23,6 +24,10 @@ from delfin import exception
 
 Entry = TypeVar('Entry')
 Cursor = TypeVar('Cursor')
+
+# A page is worth a thread if the array needs this long for it: what one thread has read is not near the processor on
+# which another looks at it, and both want the interpreter. That costs about a millisecond.
+_WORTH_SECONDS = 0.01
 
 
 def by_offset(fetch: Callable[[int, int], Sequence[Entry] | None], size: int,
@@ -33,20 +38,30 @@ def by_offset(fetch: Callable[[int, int], Sequence[Entry] | None], size: int,
     list, and a page that begins as the first one did ends it; `key` is by what an entry is known again when some of its
     fields change. `BadResponse` if a later page is too long.
 
-    While the caller looks at a full page the next one, which will be asked for in any case, is on its way: `fetch` runs
-    in a thread of its own then, never twice at once.
+    While the caller looks at a full page the next one, which will be asked for in any case, is on its way, unless they
+    come so quickly that handing one from thread to thread would take longer. `fetch` runs in a thread of its own then,
+    never twice at once.
     """
-    page = fetch(0, size) or ()
+    def timed(offset: int) -> tuple[Sequence[Entry], float]:
+        began = time.monotonic()
+        found = fetch(offset, size) or ()
+        return found, time.monotonic() - began
+
+    page, seconds = timed(0)
     first = key(page[0]) if page else None
     if len(page) != size:
         yield from page
         return
-    with ThreadPoolExecutor(1, 'kit') as ahead:
+    with ThreadPoolExecutor(1, 'kit') as ahead:     # has no thread before it needs one
         for offset in itertools.count(size, size):
-            # The context holds what log lines show.
-            following = ahead.submit(contextvars.copy_context().run, fetch, offset, size)
-            yield from page
-            page = following.result() or ()
+            if seconds >= _WORTH_SECONDS:
+                # The context holds what log lines show.
+                following = ahead.submit(contextvars.copy_context().run, timed, offset)
+                yield from page
+                page, seconds = following.result()
+            else:
+                yield from page
+                page, seconds = timed(offset)
             if len(page) > size:
                 raise exception.BadResponse(message=f'The array sent {len(page)} entries in a page of {size}.')
             if page and key(page[0]) == first:

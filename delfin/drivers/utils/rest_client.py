@@ -202,7 +202,26 @@ class RestClient:
 
 
 class _Session(requests.Session):
-    """Follows redirects to the same scheme, host and port only; others come back as the answer."""
+    """Follows redirects to the same scheme, host and port only; others come back as the answer.
+
+    A request that brings only what `do_call` gives it is prepared without merging, which takes requests as long as
+    everything else before sending.
+    """
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        if (request.headers or request.cookies or request.params or request.auth or request.files or request.json
+                or any(request.hooks.values()) or self.params or self.auth or self.trust_env):
+            return super().prepare_request(request)
+        prepared = requests.PreparedRequest()
+        prepared.prepare(str(request.method).upper(), request.url, self.headers, data=request.data,
+                         cookies=self.cookies, hooks=self.hooks)
+        return prepared
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        if proxies or self.proxies or self.trust_env:
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return {'proxies': {}, 'stream': self.stream if stream is None else stream,
+                'verify': self.verify if verify is None else verify, 'cert': self.cert if cert is None else cert}
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delfin import exception
-from delfin.drivers.kit import by_cursor, by_offset
+from delfin.drivers.kit import by_cursor, by_offset, paging
 
 
 @given(st.integers(0, 40), st.integers(1, 10))
@@ -65,6 +65,13 @@ def test_a_list_without_end_is_an_error():
         list(by_cursor(lambda cursor: ([1], 'same')))
 
 
+@pytest.fixture
+def slow_array(monkeypatch):
+    """Every page takes long enough to be worth a thread."""
+    monkeypatch.setattr(paging, '_WORTH_SECONDS', 0)
+
+
+@pytest.mark.usefixtures('slow_array')
 def test_no_more_than_one_page_is_fetched_before_it_is_wanted():
     asked = []
     entries = by_offset(lambda offset, size: asked.append(offset) or [offset], 1)
@@ -73,6 +80,7 @@ def test_no_more_than_one_page_is_fetched_before_it_is_wanted():
     assert asked == [0, 1]
 
 
+@pytest.mark.usefixtures('slow_array')
 def test_the_next_page_comes_while_a_full_one_is_looked_at():
     asked = threading.Event()
 
@@ -86,6 +94,24 @@ def test_the_next_page_comes_while_a_full_one_is_looked_at():
     entries.close()
 
 
+@pytest.mark.parametrize('worth_seconds', [0, 60], ids=['slow array', 'quick array'])
+def test_pages_come_in_their_order_however_long_they_take(monkeypatch, worth_seconds):
+    monkeypatch.setattr(paging, '_WORTH_SECONDS', worth_seconds)
+    there = list(range(25))
+    assert list(by_offset(lambda offset, size: there[offset:offset + size], 10)) == there
+
+
+def test_pages_of_a_quick_array_are_fetched_when_they_are_wanted(monkeypatch):
+    monkeypatch.setattr(paging, '_WORTH_SECONDS', 60)
+    asked = []
+    entries = by_offset(lambda offset, size: asked.append(offset) or [offset], 1)
+    next(entries)
+    assert asked == [0]
+    next(entries)
+    assert asked == [0, 1]
+
+
+@pytest.mark.usefixtures('slow_array')
 def test_a_list_that_nobody_reads_to_its_end_leaves_no_thread():
     before = threading.active_count()
     entries = by_offset(lambda offset, size: list(range(offset, offset + size)), 2)
