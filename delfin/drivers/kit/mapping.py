@@ -138,8 +138,9 @@ class Table:
         if type(reply) is not dict and not isinstance(reply, Mapping):
             reply = {}
         found = self._row(reply)
-        if more:
-            found.update((column, value) for column, value in more.items() if value is not None)
+        for column, value in more.items():
+            if value is not None:
+                found[column] = value
         return found
 
     def rows(self, replies: Iterable[Reply], **more: Any) -> Iterator[dict[str, Any]]:

@@ -53,6 +53,7 @@ UNITS: Final[Mapping[str, Unit]] = _units()
 _OURS: Final = {'MB/s': 'MiB/s', 'KB': 'KiB'}
 _AMBIGUOUS: Final = {f'{letter}B{per}' for letter in 'kKMGTP' for per in ('', '/s')}
 
+_DIGITS: Final = 1000       # Python refuses to read many more, which is to be no error
 _HEX: Final = re.compile(r'0[xX](?:[0-9A-Fa-f]{2})+')
 _DATE: Final = re.compile(r'(\d+)-(\d+)-(\d+),(\d+):(\d+):(\d+)(?:\.(\d))?(?:,([+-])(\d+):(\d+))?')
 
@@ -66,6 +67,8 @@ def number(value: Any) -> int | float | None:
     if isinstance(value, int):
         return value
     if isinstance(value, str):
+        if value.isdecimal() and len(value) < _DIGITS:       # most are
+            return int(value)
         text = value.strip()
         if '_' in text:
             return None

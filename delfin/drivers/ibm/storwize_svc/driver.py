@@ -64,16 +64,25 @@ class StorwizeDriver(kit.CliDriver):
         """Volumes, of three lists. A level that does not have those of copies is asked for each volume that has more to
         tell than the list does.
         """
-        volumes = self.session.rows('lsvdisk', '-bytes')
+        def rows(command: str) -> list[Reply] | None:
+            try:
+                return self.session.rows(command, '-bytes')
+            except kit.UnknownCommand:
+                if command == 'lsvdisk':
+                    raise
+                return None
+
+        volumes, of_all, of_thin = kit.in_parallel(rows, ('lsvdisk', 'lsvdiskcopy', 'lssevdiskcopy'),
+                                                   self.session.LIMITS.at_once)
         copies = inventory.Copies()
-        try:
-            copies.add(self.session.rows('lsvdiskcopy', '-bytes'))
-            copies.add(self.session.rows('lssevdiskcopy', '-bytes'))
-        except kit.UnknownCommand:
-            ids = [each['id'] for each in volumes if inventory.needs_details(each)]
+        if of_all is not None and of_thin is not None:
+            copies.add(of_all)
+            copies.add(of_thin)
+        else:
+            ids = [each['id'] for each in volumes or () if inventory.needs_details(each)]
             for volume, sections in zip(ids, self.session.objects(('lsvdisk', '-bytes'), ids), strict=True):
                 copies.add_details(volume, sections)
-        return inventory.volumes(volumes, copies)
+        return inventory.volumes(volumes or (), copies)
 
     def list_controllers(self, context: Any) -> Iterator[Row]:
         """Nodes, or node canisters."""
