@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from oslo_context import context
 
+from delfin.common.ids import new_id
+
 
 class RequestContext(context.RequestContext):
     """Travels with a request from the API over RPC to the driver and into every log line.
@@ -38,7 +40,7 @@ class RequestContext(context.RequestContext):
         """The same context for another request. Five times cheaper than making one, and every request needs one."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other.request_id = request_id or context.generate_request_id()
+        other.request_id = request_id or f'req-{new_id()}'
         other._timestamp = time.time()
         return other
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the spool to the database: a thread for each lane, in the order in which its senders sent.
 
-A lane's alerts, what it could not read, and its mark (up to which trap of the spool this is) are one transaction; then
-the traps leave the spool. So nothing is lost and nothing counts twice, whenever the process dies. While the database is
-away a lane waits; a driver that does not return costs the trap it was given, and its lane a few seconds. When it does
-that with several traps of a storage, further ones of this storage fail at once until it comes back.
+A lane's alerts, what it could not read, and its mark (up to which trap of the spool this is) are in one transaction
+(`storing`); then the traps leave the spool. So nothing is lost and nothing counts twice, whenever the process dies.
+While the database is away a lane waits; a driver that does not return costs the trap it was given, and its lane a few
+seconds. When it does that with several traps of a storage, further ones of this storage fail at once until it comes
+back.
 """
 
 from __future__ import annotations
@@ -15,29 +16,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from delfin.alert_manager.interpreter import NOTHING, Interpreter, Meaning, Trap
 from delfin.alert_manager.snmp import ber
 from delfin.alert_manager.spool import LANES, Received, Spool, SpoolError
+from delfin.alert_manager.storing import Store, Work
 from delfin.common.text import first_line
-from delfin.db import Database, alert_feeds, alerts, is_away, traps
-from delfin.db.traps import Failed
+from delfin.db import Database, traps
 
 LOG = logging.getLogger(__name__)
 
 _BATCH, _BATCH_SECONDS = 500, 1.0       # what is read is stored at the latest then, however slow a driver is
 _IDLE_SECONDS = 30.0            # nobody needs to tell a lane of work, but somebody does
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
-_SYNC_DELAY_SECONDS = 5.0       # an array that announces something needs a moment to list it
 _WATCH_SECONDS = 1.0
 _MOST_HANGING = 3               # of one storage: each holds a thread, and its lane has waited for it
-# What storing may raise for what is stored, beside SQLAlchemy's own errors: engines are given values past it.
-_REFUSALS = (SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError)
 
 Row = tuple[int, Received]
-Work = tuple[int, Trap | None, Meaning]      # no trap: it was malformed
 
 
 class _Superseded(Exception):
@@ -166,12 +162,17 @@ class Lanes:
         self.stopping = threading.Event()
         self.hanging: Counter[str] = Counter()      # how many traps of a storage a driver has not given back yet
         self._hanging_lock = threading.Lock()
-        self._database, self._node, self._keep_failed = database, node, keep_failed
+        self._database = database
+        self._store = Store(database, node=node, keep_failed=keep_failed, ring=ring)
         self._parse_timeout_seconds = parse_timeout_seconds
-        self._ring, self._on_change = ring, on_change
+        self._on_change = on_change
         self._lanes = [Lane(self, number) for number in range(LANES)]
         self._watcher = threading.Thread(target=self._watch, name='trap-watch', daemon=True)
-        self.stored = 0
+
+    @property
+    def stored(self) -> int:
+        """How many reports of alerts came into the database."""
+        return self._store.stored
 
     def start(self) -> None:
         """Begin with what an earlier life has left."""
@@ -224,52 +225,6 @@ class Lanes:
             LOG.warning('traps that are in the database stay in the spool for now; has its disk room? %s', error)
 
     def store(self, lane: int, work: Sequence[Work]) -> None:
-        """One transaction for all, or, if the database refuses one of them, one for each."""
-        spool_id = self.spool.spool_id
-        try:
-            self._store(spool_id, lane, work)
-        except _REFUSALS as error:
-            if is_away(error):
-                raise
-            LOG.warning('the database refused traps (%s); they are stored one by one', first_line(error))
-            for entry in work:
-                self._store_one(spool_id, lane, entry)
+        """Returns when it is in the database."""
+        self._store.put(self.spool.spool_id, lane, work)
         self._on_change()
-
-    def _store_one(self, spool_id: str, lane: int, entry: Work) -> None:
-        try:
-            self._store(spool_id, lane, [entry])
-        except _REFUSALS as error:
-            if is_away(error):
-                raise
-            number, trap, _ = entry
-            refused = Meaning(error=f'the database refused it: {first_line(error)}')
-            self._store(spool_id, lane, [(number, trap, refused)])
-
-    def _store(self, spool_id: str, lane: int, work: Sequence[Work]) -> None:
-        reports = [meaning.report for _, _, meaning in work if meaning.report is not None]
-        failed = [failure(trap, meaning.error) for _, trap, meaning in work
-                  if trap is not None and meaning.error is not None]
-        wanted = sorted({storage_id for _, _, meaning in work for storage_id in meaning.sync})
-
-        def write(connection: sa.Connection) -> None:
-            # All at once, in the order that everybody keeps: one after the other would meet other lanes crosswise.
-            alerts.lock(connection, {*wanted, *(report.storage_id for report in reports)})
-            alerts.apply(connection, reports)
-            traps.add_failed(connection, failed, self._node, self._keep_failed)
-            for storage_id in wanted:
-                alert_feeds.request(connection, storage_id, delay_seconds=_SYNC_DELAY_SECONDS)
-            traps.set_mark(connection, spool_id, lane, work[-1][0])
-
-        self._database.attempt(write, 'traps')
-        self.stored += len(reports)
-        for trap in failed[:1]:
-            LOG.error('%d trap(s) could not be read and are kept (GET /v1/traps/failed); the first one, from %s: %s',
-                      len(failed), trap.source, trap.error)
-        if wanted:
-            self._ring()
-
-
-def failure(trap: Trap, error: str) -> Failed:
-    """A trap as it is kept to be read and tried again."""
-    return Failed(trap.received_at, trap.source, trap.storage_ids, trap.version, trap.variables, error)

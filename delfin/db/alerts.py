@@ -9,7 +9,6 @@ first. Every change writes, in the same transaction, what exporters have to deli
 
 from __future__ import annotations
 
-import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from delfin.alerts import (
     keys,
 )
 from delfin.common.constants import Category, Severity
+from delfin.common.ids import new_id
 from delfin.db import exports
 from delfin.db.engine import now
 from delfin.db.sqlalchemy.models import alert_feeds, alerts, storages
@@ -86,12 +86,14 @@ def lock(connection: sa.Connection, storage_ids: Collection[str]) -> dict[str, S
     return found
 
 
-def apply(connection: sa.Connection, reports: Sequence[Report]) -> int:
-    """Take reports in their order; how many were of storages that are (still) there."""
+def apply(connection: sa.Connection, reports: Sequence[Report], live: Mapping[str, Storage] | None = None) -> int:
+    """Take reports in their order; how many were of storages that are (still) there. `live` is what `lock` has said of
+    all their storages, if it was asked already.
+    """
     if not reports:
         return 0
-    book = _Book(connection, lock(connection, {report.storage_id for report in reports}))
-    return book.take(reports)
+    return _Book(connection, lock(connection, {report.storage_id for report in reports}) if live is None
+                 else live).take(reports)
 
 
 def apply_list(connection: sa.Connection, storage_id: str, listed: Sequence[Values], started_at: datetime,
@@ -287,7 +289,7 @@ class _Book:
         storage = self._storages[report.storage_id]
         announce = state in (OPEN, EVENT) and not storage.maintenance and not _is_history(report)
         alert: Values = {
-            'id': str(uuid.uuid4()), 'storage_id': storage.id, 'vendor': storage.vendor, **report.values,
+            'id': new_id(), 'storage_id': storage.id, 'vendor': storage.vendor, **report.values,
             'state': state, 'latest': 1, 'count': 1, 'created_at': self._moment, 'updated_at': None,
             'first_seen_at': report.received_at, 'last_seen_at': report.received_at, 'origin': report.origin,
             'listed': report.origin == LIST, 'muted': storage.maintenance, 'announced': announce,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from delfin.common.ids import new_id
 from delfin.db import freshness, lists
 from delfin.db.engine import Database, now
 from delfin.db.sqlalchemy import models
@@ -166,7 +167,7 @@ def insert(connection: sa.Connection, spec: Table, storage_id: str, rows: Sequen
     common = {'storage_id': storage_id, 'created_at': moment, 'updated_at': None, 'stale_since': None}
     statement = sa.insert(models.table(spec))
     for batch in batches(rows):
-        connection.execute(statement, [{**row, **common, 'id': str(uuid.uuid4())} for row in batch])
+        connection.execute(statement, [{**row, **common, 'id': new_id()} for row in batch])
 
 
 def update(connection: sa.Connection, spec: Table, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:

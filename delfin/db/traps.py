@@ -26,13 +26,14 @@ def mark(connection: sa.Connection, spool_id: str, lane: int) -> int:
         _marks.spool_id == spool_id, _marks.lane == lane)).scalar() or 0
 
 
-def set_mark(connection: sa.Connection, spool_id: str, lane: int, value: int) -> None:
-    """Everything up to `value` is done: part of the transaction that does it."""
+def set_marks(connection: sa.Connection, marks: Mapping[tuple[str, int], int]) -> None:
+    """By (spool, lane), up to which of its traps everything is done: part of the transaction that does it."""
     moment = now(connection)
-    if not connection.execute(sa.update(trap_marks).where(_marks.spool_id == spool_id, _marks.lane == lane),
-                              {'mark': value, 'updated_at': moment}).rowcount:
-        connection.execute(sa.insert(trap_marks), {
-            'spool_id': spool_id, 'lane': lane, 'mark': value, 'updated_at': moment})
+    for (spool_id, lane), value in marks.items():
+        if not connection.execute(sa.update(trap_marks).where(_marks.spool_id == spool_id, _marks.lane == lane),
+                                  {'mark': value, 'updated_at': moment}).rowcount:
+            connection.execute(sa.insert(trap_marks), {
+                'spool_id': spool_id, 'lane': lane, 'mark': value, 'updated_at': moment})
 
 
 def forget_marks(connection: sa.Connection, seconds: float) -> None:

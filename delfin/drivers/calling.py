@@ -8,9 +8,11 @@ arguments by position, bound to the signature that is found.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from inspect import Parameter
+from typing import Any, NamedTuple
 
 # Methods that the contract has as static: a class-level function without decorator is taken for one, unless its first
 # argument says that it wants the instance.
@@ -49,8 +51,7 @@ def wants_instance(driver_class: type, name: str) -> bool:
 
 def takes_instance(function: Callable[..., Any]) -> bool:
     """Whether a function of a class that could be static says by its first argument that it is not."""
-    first = next(iter(inspect.signature(function).parameters), None)
-    return first in _SELF_NAMES
+    return _shape(function).first in _SELF_NAMES
 
 
 def call(target: Any, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -59,7 +60,8 @@ def call(target: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     `kwargs` go only to methods that take them.
     """
     function = resolve(target, name)
-    return function(*_fitting(function, args), **(kwargs if _takes_keywords(function) else {}))
+    shape = _shape_of(function)
+    return function(*args[:shape.positions], **(kwargs if shape.keywords else {}))
 
 
 def call_without_instance(driver_class: type, name: str, storage_id: str, *args: Any) -> Any:
@@ -79,24 +81,37 @@ def call_without_instance(driver_class: type, name: str, storage_id: str, *args:
         raise
 
 
-def _fitting(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+class _Shape(NamedTuple):
+    """What a function takes: how many arguments by position (None: any number), keywords, and the first one's name."""
+
+    positions: int | None
+    keywords: bool
+    first: str | None
+
+
+_ANYTHING = _Shape(None, True, None)
+
+
+def _shape_of(function: Callable[..., Any]) -> _Shape:
+    """Of methods that are bound without the instance, which must not be kept alive by what is remembered."""
+    if inspect.ismethod(function) and inspect.isfunction(function.__func__):
+        shape = _shape(function.__func__)
+        return shape if shape.positions is None else shape._replace(positions=shape.positions - 1)
+    return _shape(function) if inspect.isfunction(function) else _look_at(function)
+
+
+def _look_at(function: Callable[..., Any]) -> _Shape:
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):     # builtins, mocks
-        return args
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return args
-    taken = sum(parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-                for parameter in parameters)
-    return args[:taken]
+        return _ANYTHING
+    kinds = [parameter.kind for parameter in parameters]
+    positions = None if Parameter.VAR_POSITIONAL in kinds else sum(
+        kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
+    return _Shape(positions, Parameter.VAR_KEYWORD in kinds, next((each.name for each in parameters), None))
 
 
-def _takes_keywords(function: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return True
-    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+_shape = functools.lru_cache(maxsize=1024)(_look_at)       # looking takes longer than most methods that read a trap
 
 
 def materialise(result: Any) -> Any:

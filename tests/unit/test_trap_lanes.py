@@ -217,10 +217,10 @@ def test_what_the_database_refuses_fails_alone(database, storage_id, spool, star
 
 def test_a_value_that_not_even_the_engine_takes_fails_alone(database, storage_id, spool, started, monkeypatch):
     """SQLite's own layer raises what is no error of SQLAlchemy."""
-    def apply(connection, reports, really=alerts.apply):
+    def apply(connection, reports, live, really=alerts.apply):
         if any(report.values['sequence_number'] == '2' for report in reports):
             raise OverflowError('Python int too large to convert to SQLite INTEGER')
-        return really(connection, reports)
+        return really(connection, reports, live)
     monkeypatch.setattr(alerts, 'apply', apply)
     spool.append([fault_or_recovery(number, storage_id) for number in range(5)])
     started()

@@ -48,25 +48,25 @@ def test_each_lane_of_each_spool_has_its_mark(table):
     marks = table(traps)
     assert marks.mark(SPOOL, 0) == 0
     for value in (5, 9):
-        marks.set_mark(SPOOL, 0, value)
-    marks.set_mark(SPOOL, 1, 3)
+        marks.set_marks({(SPOOL, 0): value})
+    marks.set_marks({(SPOOL, 1): 3})
     assert [marks.mark(SPOOL, lane) for lane in range(3)] == [9, 3, 0] and marks.mark(OTHER_SPOOL, 0) == 0
 
 
 def test_the_mark_goes_back_with_what_it_was_written_with(table, database):
     marks = table(traps)
-    marks.set_mark(SPOOL, 0, 5)
+    marks.set_marks({(SPOOL, 0): 5})
     with pytest.raises(RuntimeError), database.write() as connection:
-        traps.set_mark(connection, SPOOL, 0, 9)
+        traps.set_marks(connection, {(SPOOL, 0): 9})
         raise RuntimeError
     assert marks.mark(SPOOL, 0) == 5
 
 
 def test_marks_of_spools_that_are_no_more_are_forgotten(table):
     marks = table(traps)
-    marks.set_mark(SPOOL, 0, 5)
+    marks.set_marks({(SPOOL, 0): 5})
     marks.clock += timedelta(days=1)
-    marks.set_mark(OTHER_SPOOL, 0, 7)
+    marks.set_marks({(OTHER_SPOOL, 0): 7})
     marks.forget_marks(3600)
     assert (marks.mark(SPOOL, 0), marks.mark(OTHER_SPOOL, 0)) == (0, 7)
 
