@@ -107,6 +107,11 @@ def _parsed(row: Any, found: Findings) -> Parsed:
     return Parsed(values, serial_number, storage_name)
 
 
+# By the names that `keys` gives them: the columns whose values follow.
+KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    'match_key': ('match_key',), 'sequence_number': ('sequence_number',), 'alert_id': ('alert_id', 'location')}
+
+
 def keys(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """What identifies an alert within its storage, the strongest first: two reports that share one are one alert."""
     if values['match_key']:

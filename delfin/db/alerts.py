@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -26,6 +26,7 @@ from delfin.alerts import (
     BY_USER,
     CLEARED,
     EVENT,
+    KEY_COLUMNS,
     LIST,
     OPEN,
     RECOVERY,
@@ -39,9 +40,12 @@ from delfin.common.ids import new_id
 from delfin.db import exports
 from delfin.db.engine import now
 from delfin.db.sqlalchemy.models import alert_feeds, alerts, storages
+from delfin.db.tuples import joined, parameters
 
 _c = alerts.c
-_CHUNK = 500                            # values of one IN
+_CHUNK = 500                            # values of one IN, tuples of one join
+
+T = TypeVar('T')
 _SAME_EVENT = timedelta(hours=1)        # an event that comes again within it is the same row
 _STILL_LISTED = timedelta(days=1)       # how often it is noted that an array goes on listing what a person has cleared
 
@@ -49,6 +53,9 @@ _FIELDS = tuple(column.name for column in ALERT_COLUMNS)
 _CHANGING = (*_FIELDS, 'state', 'latest', 'count', 'first_seen_at', 'last_seen_at', 'listed', 'muted', 'announced',
              'cleared_at', 'cleared_by', 'trap', 'updated_at')
 _LOADED = ('id', 'storage_id', *_CHANGING, 'acknowledged_at', 'note', 'origin')
+_INDEXES = {'match_key': 'ix_alerts_match_key', 'sequence_number': 'ix_alerts_sequence_number',
+            'alert_id': 'ix_alerts_place'}        # of keys
+_latest = sa.select(*(_c[name] for name in _LOADED)).where(_c.latest == 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,32 +146,26 @@ class _Book:
     # --- reading ---
 
     def _load(self, reports: Sequence[Report]) -> None:
-        wanted: dict[str, set[str]] = defaultdict(set)
+        wanted: dict[str, dict[tuple[str, ...], None]] = defaultdict(dict)
         for report in reports:
-            for name, value, *_ in keys(report.values):
-                # Of the pair the place: an array may have thousands of alerts of one kind, but few at one place.
-                wanted['location' if name == 'alert_id' else name].add(
-                    report.values['location'] if name == 'alert_id' else value)
-        kinds = sorted({report.values['alert_id'] for report in reports if report.values['alert_id']})
-        ids = sorted({report.storage_id for report in reports})
-        for name, values in wanted.items():
-            for some_ids in _chunks(ids):
-                for some in _chunks(sorted(values)):
-                    for some_kinds in _chunks(kinds) if name == 'location' else [()]:
-                        also = _c.alert_id.in_(some_kinds) if some_kinds else sa.true()
-                        self._read(sa.and_(_c.storage_id.in_(some_ids), _c[name].in_(some), also))
+            for name, *values in keys(report.values):
+                wanted[name][report.storage_id, *values] = None
+        for name, tuples in wanted.items():
+            columns = [_c.storage_id, *(_c[column] for column in KEY_COLUMNS[name])]
+            statement = joined(_latest, columns, _INDEXES[name], self._connection.dialect.name)
+            for some in _chunks(list(tuples)):
+                for row in _rows(self._connection, statement, parameters(some)):
+                    self._remember(row)
 
     def _read(self, condition: sa.ColumnElement[bool]) -> list[Values]:
-        found = []
-        for row in _rows(self._connection, sa.select(*(_c[name] for name in _LOADED)).where(condition, _c.latest == 1)):
-            if row['id'] not in self._rows:
-                self._remember(row)
-            found.append(self._rows[row['id']])
-        return found
+        return [self._remember(row) for row in _rows(self._connection, _latest.where(condition))]
 
-    def _remember(self, alert: Values) -> None:
-        self._rows[alert['id']] = alert
-        self._note_keys(alert)
+    def _remember(self, alert: Values) -> Values:
+        """The alert; if it was known already, with what has been changed of it."""
+        known = self._rows.setdefault(alert['id'], alert)
+        if known is alert:
+            self._note_keys(alert)
+        return known
 
     def _note_keys(self, alert: Values) -> None:
         for key in keys(alert):
@@ -415,8 +416,10 @@ def _heard(alert: Values) -> tuple[Any, ...]:
             *(alert[name] or '' for name in ('match_key', 'sequence_number', 'alert_id', 'location')))
 
 
-def _rows(connection: sa.Connection, select: sa.Select[Any]) -> list[Values]:
-    return [{str(name): value for name, value in row.items()} for row in connection.execute(select).mappings()]
+def _rows(connection: sa.Connection, select: sa.Select[Any],
+          parameters: Mapping[str, Any] | None = None) -> list[Values]:
+    return [{str(name): value for name, value in row.items()}
+            for row in connection.execute(select, parameters).mappings()]
 
 
 def set_muted(connection: sa.Connection, storage_id: str, muted: bool) -> None:
@@ -498,6 +501,6 @@ def _delete(connection: sa.Connection, ids: Sequence[str]) -> int:
     return len(ids)
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     for begin in range(0, len(values), _CHUNK):
         yield values[begin:begin + _CHUNK]
