@@ -37,7 +37,7 @@ from delfin.alerts import (
 )
 from delfin.common.constants import Category, Severity
 from delfin.common.ids import new_id
-from delfin.db import exports
+from delfin.db import bulk, exports
 from delfin.db.engine import now
 from delfin.db.sqlalchemy.models import alert_feeds, alerts, storages
 from delfin.db.tuples import joined, parameters
@@ -318,8 +318,7 @@ class _Book:
 
     def write(self) -> None:
         """Everything at once."""
-        if self._new:
-            self._connection.execute(sa.insert(alerts), list(self._new.values()))
+        bulk.insert(self._connection, alerts, list(self._new.values()))
         if self._changed:
             statement = sa.update(alerts).where(_c.id == sa.bindparam('row_id')).values(
                 {name: sa.bindparam(name) for name in _CHANGING})

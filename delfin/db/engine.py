@@ -33,6 +33,10 @@ _DEADLOCK_SECONDS = 0.05
 _IDLE_SECONDS = 5       # less than a node's lease
 _DEADLOCKS = frozenset({'40P01', '40001', 1213, 1205})      # PostgreSQL's states, MariaDB's numbers
 
+# SQLite copies its log into the file when the log has so many pages: pages that change again and again are copied once.
+_CHECKPOINT_PAGES = 4000        # 16 MiB
+_CACHE_KIB = 8192               # of each connection
+
 Result = TypeVar('Result')
 
 
@@ -164,10 +168,15 @@ def _sqlite_file(url: sa.URL) -> Path | None:
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:
+    # Many rows are inserted by one statement. Python's module lets other threads have the interpreter at each one, and
+    # waits to get it back.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+
     @sa.event.listens_for(engine, 'connect')
     def connect(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.isolation_level = None         # we begin transactions ourselves, see below
-        for pragma in ('journal_mode=WAL', 'synchronous=NORMAL', 'foreign_keys=ON'):
+        for pragma in ('journal_mode=WAL', 'synchronous=NORMAL', 'foreign_keys=ON',
+                       f'wal_autocheckpoint={_CHECKPOINT_PAGES}', f'cache_size=-{_CACHE_KIB}'):
             dbapi_connection.execute(f'PRAGMA {pragma}').close()
 
     @sa.event.listens_for(engine, 'begin')

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from delfin.common import json
+from delfin.db import bulk
 from delfin.db.engine import now
 from delfin.db.sqlalchemy.models import export_queue, exporters, metric_queue
 
@@ -86,10 +86,8 @@ def put(connection: sa.Connection, events: Sequence[Event]) -> None:
     if not names:
         return
     moment = now(connection)
-    # Through text: the column takes what JSON knows, and times are none of it.
-    bodies = [json.loads(json.dumps(event._asdict())) for event in events]
-    connection.execute(sa.insert(export_queue), [
-        {'exporter': name, 'created_at': moment, 'event': body} for body in bodies for name in names])
+    bulk.insert(connection, export_queue, [
+        {'exporter': name, 'created_at': moment, 'event': event._asdict()} for event in events for name in names])
 
 
 def waiting(connection: sa.Connection, name: str, limit: int, stream: Stream = ALERTS) -> list[Queued]:

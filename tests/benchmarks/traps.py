@@ -594,6 +594,7 @@ def _looking(house: _House) -> Iterator[Look]:
     else:
         url = sa.make_url(house.site.database).set(drivername='postgresql').render_as_string(hide_password=False)
         with psycopg.connect(url, autocommit=True) as server:
+            server.execute('SET enable_seqscan = off')      # to look must not cost what is looked at
             yield _PostgresqlLook(server)
 
 
