@@ -63,5 +63,7 @@ def _pairs(values: tuple[tuple[str, Any], ...]) -> str:
 
 def _harmless(value: Any) -> str:
     text = str(value)
-    shown = ''.join(character if character.isprintable() else ' ' for character in text[:_LONGEST]).replace('"', "'")
-    return shown + ('…' if len(text) > _LONGEST else '')
+    shown = text[:_LONGEST]
+    if not shown.isprintable():
+        shown = ''.join(character if character.isprintable() else ' ' for character in shown)
+    return shown.replace('"', "'") + ('…' if len(text) > _LONGEST else '')

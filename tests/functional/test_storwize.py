@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import paramiko
 import pytest
 
 from tests.functional import arrays
@@ -46,6 +47,18 @@ def test_an_unknown_host_key_is_refused_with_the_field_that_accepts_it(house: Ho
     error = house.client.post('/v1/storages', body(array), 400)
     assert error['error_code'] == 'SSHNotFoundKnownHosts'
     assert f'ssh.fingerprint = "{array.fingerprint}"' in error['error_msg']
+
+
+@pytest.mark.skipif(paramiko.__version__.startswith('4.'), reason='an environment with paramiko 4')
+def test_an_old_array_says_what_it_needs_and_what_the_switch_needs(house: House) -> None:
+    with Storwize('old', Sizes(volumes=3), algorithms='old') as array:
+        without, switched, wrong = (
+            house.client.post('/v1/storages', body(array, fingerprint=array.fingerprint, **more), 400)
+            for more in ({}, {'old_algorithms': True}, {'old_algorithms': 'yes'}))
+    assert '"old_algorithms": true' in without['error_msg']
+    assert 'ssh.old_algorithms of 127.0.0.1 needs paramiko 4' in switched['error_msg']
+    assert '\n' not in switched['error_msg']
+    assert 'old_algorithms' in wrong['error_msg'] and array.logins == 0
 
 
 @pytest.mark.parametrize(('name', 'vendor'), [('ibm', 'IBM'), ('inspur', 'Inspur')])

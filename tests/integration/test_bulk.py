@@ -14,7 +14,8 @@ from delfin.db.sqlalchemy.models import alerts
 from tests.unit.support import add_storage
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
-TEXTS = ('plain', 'Größe', '数据库', "it's \"quoted\" \\ back", '%s :name', 'a\tb\nc', '😀', 'x' * 255, ' ', 'A', 'a', 'a ')
+TEXTS = ('plain', 'Größe', '数据库', "it's \"quoted\" \\ back", '%s :name', 'a\tb\nc', '😀', 'x' * 255, ' ', 'A', 'a',
+         'a ')
 
 
 def row(storage_id: str, number: int, **more: object) -> dict[str, object]:
