@@ -163,9 +163,8 @@ class Lanes:
         self.hanging: Counter[str] = Counter()      # how many traps of a storage a driver has not given back yet
         self._hanging_lock = threading.Lock()
         self._database = database
-        self._store = Store(database, node=node, keep_failed=keep_failed, ring=ring)
+        self._store = Store(database, node=node, keep_failed=keep_failed, ring=ring, on_change=on_change)
         self._parse_timeout_seconds = parse_timeout_seconds
-        self._on_change = on_change
         self._lanes = [Lane(self, number) for number in range(LANES)]
         self._watcher = threading.Thread(target=self._watch, name='trap-watch', daemon=True)
 
@@ -227,4 +226,3 @@ class Lanes:
     def store(self, lane: int, work: Sequence[Work]) -> None:
         """Returns when it is in the database."""
         self._store.put(self.spool.spool_id, lane, work)
-        self._on_change()

@@ -39,14 +39,17 @@ class _Portion:
 
 
 class Store:
-    """Where lanes bring what they have read. `ring()` tells the task services that an alert sync is wanted.
+    """Where lanes bring what they have read. `ring()` tells the task services that an alert sync is wanted,
+    `on_change()` exporters that there is news.
 
     A transaction takes as long as some ten alerts. While one is under way others wait, and the next one takes along
     whatever waits: the more traps come, the less each of them costs. Within a lane everything keeps its order.
     """
 
-    def __init__(self, database: Database, *, node: str, keep_failed: int, ring: Callable[[], None]) -> None:
-        self._database, self._node, self._keep_failed, self._ring = database, node, keep_failed, ring
+    def __init__(self, database: Database, *, node: str, keep_failed: int, ring: Callable[[], None],
+                 on_change: Callable[[], None]) -> None:
+        self._database, self._node, self._keep_failed = database, node, keep_failed
+        self._ring, self._on_change = ring, on_change
         self._waiting: deque[_Portion] = deque()
         self._waiting_lock = threading.Lock()
         self._writing = threading.Lock()
@@ -137,8 +140,12 @@ class Store:
         for trap in failed[:1]:
             LOG.error('%d trap(s) could not be read and are kept (GET /v1/traps/failed); the first one, from %s: %s',
                       len(failed), trap.source, trap.error)
-        if wanted:
-            self._ring()
+        try:        # it is stored: an error must not have it stored once more
+            if wanted:
+                self._ring()
+            self._on_change()
+        except Exception:
+            LOG.exception('nobody could be told of new alerts; they are found without it, a little later')
 
 
 def failure(trap: Trap, error: str) -> Failed:

@@ -183,18 +183,23 @@ class TestInstallFails:
         assert errors == 'installer/install: stopped before it was done; it can simply be run again\n'
         assert changes(copy) == []
 
-    def test_killed_while_a_program_works_on(self, copy: Path) -> None:
+    def test_killed_while_a_program_works_on(self, copy: Path, tmp_path: Path) -> None:
         """Nobody may build on what an orphaned pip still writes to."""
+        begun, enough = tmp_path / 'begun', tmp_path / 'enough'
+        program = f"touch '{begun}'; until [ -e '{enough}' ]; do sleep 0.1; done"
         script = (
             'from pathlib import Path\n'
             'from installer.checkout import Checkout\n'
             'from installer.console import RunLog\n'
-            'with Checkout.here().lock(): RunLog(Path("/dev/null")).run(["sleep", "3"], hold_lock=True)'
+            f'with Checkout.here().lock(): RunLog(Path("/dev/null")).run(["sh", "-c", {program!r}], hold_lock=True)'
         )
         with subprocess.Popen([sys.executable, '-B', '-c', script], cwd=copy) as process:
-            _wait_for(lambda: 'another installer is at work' in command(copy, 'uninstall').stderr)
+            _wait_for(begun.exists)
             process.kill()
-        assert 'another installer is at work' in command(copy, 'uninstall').stderr
+        try:
+            assert 'another installer is at work' in command(copy, 'uninstall').stderr
+        finally:
+            enough.touch()
         _wait_for(lambda: command(copy, 'uninstall').returncode == 0)
 
     def test_two_at_once(self, copy: Path) -> None:

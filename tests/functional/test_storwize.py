@@ -53,8 +53,8 @@ def test_an_unknown_host_key_is_refused_with_the_field_that_accepts_it(house: Ho
 def test_an_old_array_says_what_it_needs_and_what_the_switch_needs(house: House) -> None:
     with Storwize('old', Sizes(volumes=3), algorithms='old') as array:
         without, switched, wrong = (
-            house.client.post('/v1/storages', body(array, fingerprint=array.fingerprint, **more), 400)
-            for more in ({}, {'old_algorithms': True}, {'old_algorithms': 'yes'}))
+            house.client.post('/v1/storages', body(array, fingerprint=array.fingerprint, **more), status)
+            for more, status in (({}, 502), ({'old_algorithms': True}, 400), ({'old_algorithms': 'yes'}, 400)))
     assert '"old_algorithms": true' in without['error_msg']
     assert 'ssh.old_algorithms of 127.0.0.1 needs paramiko 4' in switched['error_msg']
     assert '\n' not in switched['error_msg']
