@@ -43,7 +43,6 @@ _SOCKADDR_BYTES = 28            # of IPv6; that of IPv4 is shorter
 _STAMP = struct.Struct('@ll')           # seconds and nanoseconds
 _STAMP_BYTES = socket.CMSG_LEN(_STAMP.size)
 _PAUSE_SECONDS = 0.05           # before a socket that failed is tried again; the others wait as well
-_GATHER_MS = 5                  # from the first datagram to reading what has come by then
 _PROC_FILES = {socket.AF_INET: '/proc/net/udp', socket.AF_INET6: '/proc/net/udp6'}
 
 _ANY_IPV6 = '::'
@@ -347,8 +346,7 @@ class Reader:
 
     One thread and not one for each listener: what limits reading is not the kernel but the interpreter's lock, which a
     thread must win back after each call that waits, against whatever else runs here; more threads are more to win it
-    back from. So it waits only when there is nothing to read, and then a few milliseconds more: what comes meanwhile
-    goes through reception, spool and acknowledgement together.
+    back from. So it waits only when there is nothing to read.
 
     When `most_datagrams` or `most_bytes` wait to be taken it reads no more: the kernel keeps the rest and counts what
     it cannot. `too_long(host)` is told of each datagram above `LARGEST_DATAGRAM`, in this thread.
@@ -420,14 +418,12 @@ class Reader:
 
     def _run(self) -> None:
         try:
-            poll, pause = select.poll(), select.poll()
-            pause.register(self._bell, select.POLLIN)
+            poll = select.poll()
             poll.register(self._bell, select.POLLIN)
             for listener in self._listeners:
                 poll.register(listener.socket, select.POLLIN)
             while self._wait_for_room():
                 poll.poll()
-                pause.poll(_GATHER_MS)
                 while not self._stopping and self._has_room() and self._turn() == _BATCH:
                     pass
             self._last_look()
