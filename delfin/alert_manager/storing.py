@@ -42,8 +42,8 @@ class Store:
     """Where lanes bring what they have read. `ring()` tells the task services that an alert sync is wanted,
     `on_change()` exporters that there is news.
 
-    A transaction takes as long as some ten alerts. While one is under way others wait, and the next one takes along
-    whatever waits: the more traps come, the less each of them costs. Within a lane everything keeps its order.
+    While one transaction is under way others wait, and the next one takes along whatever waits: what a transaction
+    costs beside its alerts is paid once, so the more traps come, the less each costs. A lane keeps its order.
     """
 
     def __init__(self, database: Database, *, node: str, keep_failed: int, ring: Callable[[], None],

@@ -44,8 +44,6 @@ from delfin.db.tuples import joined, parameters
 
 _c = alerts.c
 _CHUNK = 500                            # values of one IN, tuples of one join
-
-T = TypeVar('T')
 _SAME_EVENT = timedelta(hours=1)        # an event that comes again within it is the same row
 _STILL_LISTED = timedelta(days=1)       # how often it is noted that an array goes on listing what a person has cleared
 
@@ -56,6 +54,8 @@ _LOADED = ('id', 'storage_id', *_CHANGING, 'acknowledged_at', 'note', 'origin')
 _INDEXES = {'match_key': 'ix_alerts_match_key', 'sequence_number': 'ix_alerts_sequence_number',
             'alert_id': 'ix_alerts_place'}        # of keys
 _latest = sa.select(*(_c[name] for name in _LOADED)).where(_c.latest == 1)
+
+T = TypeVar('T')
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,9 @@ def apply(connection: sa.Connection, reports: Sequence[Report], live: Mapping[st
     """
     if not reports:
         return 0
-    return _Book(connection, lock(connection, {report.storage_id for report in reports}) if live is None
-                 else live).take(reports)
+    if live is None:
+        live = lock(connection, {report.storage_id for report in reports})
+    return _Book(connection, live).take(reports)
 
 
 def apply_list(connection: sa.Connection, storage_id: str, listed: Sequence[Values], started_at: datetime,

@@ -18,7 +18,7 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     """Insert rows, all with the same columns and times in UTC.
 
     SQLite and MariaDB get statements with many rows from SQLAlchemy or the driver. psycopg would send one for each row,
-    with each value converted in Python; PostgreSQL is given all of them as one JSON text, in a third of the time.
+    with each value converted in Python; PostgreSQL is given all of them as one JSON text.
     """
     if not rows:
         return
