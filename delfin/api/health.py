@@ -49,6 +49,8 @@ def readiness(backend: Backend) -> dict[str, str]:
         checks['rpc'] = _OK
     except exception.DelfinException as error:
         checks['rpc'] = error.msg
+    except SQLAlchemyError:         # it stands there which services there are
+        checks['rpc'] = 'unknown'
     return checks
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import sqlite3
 import time
@@ -49,15 +50,17 @@ class Database:
             parsed = sa.make_url(url)
             if parsed.get_backend_name() not in _NOW:
                 raise ArgumentError(f'{parsed.get_backend_name()} is not supported')
-            options: dict[str, Any] = {'json_serializer': json.text, 'json_deserializer': json.loads}
+            self._options: dict[str, Any] = {'json_serializer': json.text, 'json_deserializer': json.loads}
             if parsed.get_backend_name() == 'sqlite':
                 # One writer at a time is SQLite's nature; readers go on beside it thanks to the write-ahead log.
-                options['connect_args'] = {'timeout': sqlite_busy_timeout_seconds, 'check_same_thread': False}
+                self._options['connect_args'] = {'timeout': sqlite_busy_timeout_seconds, 'check_same_thread': False}
             self._sqlite_file = _sqlite_file(parsed)
-            if self._sqlite_file is not None or parsed.get_backend_name() != 'sqlite':
-                options |= {'pool_size': pool_size, 'max_overflow': pool_size, 'pool_timeout': pool_timeout_seconds,
-                            'pool_pre_ping': self._sqlite_file is None, 'pool_recycle': 1800, 'pool_use_lifo': True}
-            self.engine = sa.create_engine(parsed, **options)
+            self._has_pool = self._sqlite_file is not None or parsed.get_backend_name() != 'sqlite'
+            if self._has_pool:
+                self._options |= {
+                    'pool_size': pool_size, 'max_overflow': pool_size, 'pool_timeout': pool_timeout_seconds,
+                    'pool_pre_ping': self._sqlite_file is None, 'pool_recycle': 1800, 'pool_use_lifo': True}
+            self.engine = self._connect(parsed)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise exception.InvalidConfiguration(
                 f'[database] connection cannot be used: {_reason(error)}; it must look like sqlite:////path/file, '
@@ -70,12 +73,29 @@ class Database:
             self._write_options['isolation_level'] = 'READ COMMITTED'
         self._single_rows: SingleRows | None = None
         self._turns = Turns(sqlite_busy_timeout_seconds) if self.dialect == 'sqlite' else None
-        if self.dialect == 'sqlite':
-            _prepare_sqlite(self.engine)
-        else:
-            _limit_idle_transactions(self.engine)
         if self._sqlite_file is not None:
             self._single_rows = SingleRows(self._sqlite_file, self.engine, sqlite_busy_timeout_seconds)
+
+    def _connect(self, url: sa.URL) -> sa.Engine:
+        engine = sa.create_engine(url, **self._options)
+        if engine.dialect.name == 'sqlite':
+            _prepare_sqlite(engine)
+        else:
+            _limit_idle_transactions(engine)
+        return engine
+
+    def apart(self) -> Database:
+        """The same database by a connection of its own: for what must not wait until others give one back.
+
+        It has to be closed by itself, before this one.
+        """
+        if not self._has_pool:
+            return self
+        twin = copy.copy(self)
+        twin._options = {**self._options, 'pool_size': 1, 'max_overflow': 0}
+        twin.engine = twin._connect(self.engine.url)
+        twin._single_rows = None
+        return twin
 
     @property
     def dialect(self) -> str:

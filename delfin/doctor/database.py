@@ -100,7 +100,8 @@ def database_settings(patient: Patient) -> Iterator[Finding]:
 def connections_needed(patient: Patient) -> int:
     """Connections that delfin-all, or the API's workers, task and alert service of one host, may open together."""
     processes = 1 if rpc.is_local(patient.conf) else patient.conf.api.workers + 2
-    return 2 * patient.conf.database.pool_size * processes
+    heartbeat = 1
+    return 2 * patient.conf.database.pool_size * processes + heartbeat
 
 
 def _postgresql(connection: sa.Connection) -> Iterator[Finding]:

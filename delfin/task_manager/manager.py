@@ -51,7 +51,9 @@ class TaskManager:
         self._database = database
         self._keyring = keyring
         self._drivers = drivers
-        self.membership = Membership(conf, database, keyring.key_ids, self._arrays_moved)
+        # Under load the others' connections are all in use for seconds, and this node would be taken for dead.
+        self._apart = database.apart()
+        self.membership = Membership(conf, self._apart, keyring.key_ids, self._arrays_moved)
         self.door = Door(drivers, self._load_access, limits=_limits(conf), masker=masker,
                          verify=_verify(conf), on_quarantine=self._note_quarantine, admit=self.membership.admit,
                          isolation=conf.drivers.isolation)
@@ -74,6 +76,7 @@ class TaskManager:
         self.worker.stop(timeout_seconds)
         self.telemetry.stop(max(0.0, deadline - time.monotonic()))
         self.membership.stop(max(0.0, deadline - time.monotonic()))
+        self._apart.close()
 
     # --- RPC ---
 

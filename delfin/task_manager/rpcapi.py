@@ -31,14 +31,21 @@ class TaskAPI:
         return node
 
     def _next_owner(self, storage_id: str) -> str:
-        with self._database.read() as connection:
-            node = ownership.chosen(storage_id, ownership.alive(connection))
-        if node is None:
-            raise exception.ServiceUnavailable('no task service is running; start delfin-task and try again')
+        node = ownership.chosen(storage_id, self._living())
+        assert node is not None
         return node
 
+    def _living(self) -> list[str]:
+        """The nodes, at least one."""
+        with self._database.read() as connection:
+            names = ownership.alive(connection)
+        if not names:
+            raise exception.ServiceUnavailable('no task service is running; start delfin-task and try again')
+        return names
+
     def ping(self, context: RequestContext, timeout_seconds: float) -> dict[str, Any]:
-        """Name and version of a task service; `ServiceUnavailable` when none answers in time."""
+        """Name and version of a task service; `ServiceUnavailable` when none has joined, or none answers in time."""
+        self._living()
         return self._client.call(context, 'ping', timeout_seconds=timeout_seconds)
 
     def register_storage(self, context: RequestContext, storage_id: str, access: dict[str, Any],

@@ -234,7 +234,7 @@ def test_pools_that_want_more_connections_than_postgresql_gives_are_a_warning(po
         with site.config.open('a') as file:
             file.write('[database]\npool_size = 120\n')
         level, message = finding(site, 'database settings')
-    assert level == 'warning' and 'takes 200 connections, the processes of one host may open 240' in message
+    assert level == 'warning' and 'takes 200 connections, the processes of one host may open 241' in message
 
 
 def test_a_postgresql_database_that_cannot_hold_every_text_is_a_problem(postgresql: PostgreSQL,

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from delfin.alert_manager import probe
-from delfin.alert_manager.probe import ProbeFailed, Prober
+from delfin.alert_manager.probe import Engines, ProbeFailed, Prober
 from delfin.db import alert_sources
 from delfin.db.sqlalchemy import models
 from delfin.keyring import Keyring, place
@@ -62,7 +62,10 @@ class Source:
             connection.execute(sa.update(models.alert_sources).values(probe_due_at=None, **changed))
 
     def ask(self) -> bytes | None:
-        return asyncio.run(probe.ask(self.row(), self.keyring))
+        async def ask() -> bytes | None:
+            with Engines() as engines:
+                return await probe.ask(self.row(), self.keyring, engines)
+        return asyncio.run(ask())
 
 
 @pytest.fixture
@@ -103,6 +106,21 @@ def test_a_wrong_key_is_told_without_the_key(source):
     with pytest.raises(ProbeFailed) as caught:
         source.ask()
     assert 'not-the-phrase' not in str(caught.value)
+
+
+def test_agents_that_share_a_user_are_told_apart(source, agent):
+    source.configure(version='SNMPv3', username='signed', security_level='authNoPriv', auth_protocol='HMACSHA',
+                     auth_key=KEYS[0])
+    row = source.row()
+
+    async def ask(ports: list[int]) -> list[Any]:
+        with Engines() as engines:
+            return await asyncio.gather(
+                *(probe.ask({**row, 'port': port}, source.keyring, engines) for port in ports), return_exceptions=True)
+    with Snmpd(users=USERS) as other:
+        mine, its, none = asyncio.run(ask([agent.port, other.port, free_port()]))
+    assert len({mine, its}) == 2 and all(isinstance(engine_id, bytes) for engine_id in (mine, its))
+    assert isinstance(none, ProbeFailed)
 
 
 class Watch:
