@@ -27,7 +27,7 @@ from delfin.alert_manager.sources import Sources
 from delfin.alert_manager.spool import Spool
 from delfin.common.text import first_line
 from delfin.context import RequestContext, get_admin_context
-from delfin.db import Database, alerts, engine, traps
+from delfin.db import Database, alerts, engine, statistics, traps
 from delfin.drivers.manager import DriverManager
 from delfin.exporter.runner import Runner
 from delfin.service import Parts
@@ -177,7 +177,7 @@ class Reception:
 
 
 class _Keeper:
-    """Stores what was refused, and deletes what is old. `look()` is called now and then."""
+    """Stores what was refused, deletes what is old, and looks after the statistics of tables. `look()` is called now and then."""
 
     def __init__(self, database: Database, rejected: Rejected, keep_days: int, look: Callable[[], None]) -> None:
         self._database, self._rejected, self._keep_days, self._look = database, rejected, keep_days, look
@@ -201,6 +201,7 @@ class _Keeper:
             try:
                 self._look()
                 self._store_rejected()
+                statistics.renew(self._database)
                 if time.monotonic() >= retention_at and not ending:
                     self._delete_old()
                     retention_at = time.monotonic() + _RETENTION_SECONDS

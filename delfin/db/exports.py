@@ -83,11 +83,8 @@ def put_points(connection: sa.Connection, portions: Sequence[Points]) -> None:
 def put(connection: sa.Connection, events: Sequence[Event]) -> None:
     """Queue events of alerts for every exporter that takes them."""
     names = takers(connection, ALERTS) if events else []
-    if not names:
-        return
-    moment = now(connection)
     bulk.insert(connection, export_queue, [
-        {'exporter': name, 'created_at': moment, 'event': event._asdict()} for event in events for name in names])
+        {'exporter': name, 'created_at': event.at, 'event': event._asdict()} for event in events for name in names])
 
 
 def waiting(connection: sa.Connection, name: str, limit: int, stream: Stream = ALERTS) -> list[Queued]:

@@ -29,11 +29,18 @@ def mark(connection: sa.Connection, spool_id: str, lane: int) -> int:
 def set_marks(connection: sa.Connection, marks: Mapping[tuple[str, int], int]) -> None:
     """By (spool, lane), up to which of its traps everything is done: part of the transaction that does it."""
     moment = now(connection)
-    for (spool_id, lane), value in marks.items():
-        if not connection.execute(sa.update(trap_marks).where(_marks.spool_id == spool_id, _marks.lane == lane),
-                                  {'mark': value, 'updated_at': moment}).rowcount:
-            connection.execute(sa.insert(trap_marks), {
-                'spool_id': spool_id, 'lane': lane, 'mark': value, 'updated_at': moment})
+    by_spool: dict[str, dict[int, int]] = {}
+    for (spool_id, lane), value in sorted(marks.items()):
+        by_spool.setdefault(spool_id, {})[lane] = value
+    for spool_id, values in by_spool.items():
+        ours = sa.and_(_marks.spool_id == spool_id, _marks.lane.in_(values))
+        new_mark = sa.case(*((_marks.lane == lane, value) for lane, value in values.items()))
+        if connection.execute(
+                sa.update(trap_marks).where(ours).values(mark=new_mark, updated_at=moment)).rowcount < len(values):
+            there = set(connection.execute(sa.select(_marks.lane).where(ours)).scalars())
+            connection.execute(sa.insert(trap_marks), [
+                {'spool_id': spool_id, 'lane': lane, 'mark': value, 'updated_at': moment}
+                for lane, value in values.items() if lane not in there])
 
 
 def forget_marks(connection: sa.Connection, seconds: float) -> None:

@@ -24,10 +24,14 @@ def joined(select: sa.Select[Any], columns: Sequence[sa.Column[Any]], index: str
     first ones of `index`.
     """
     table = _table(dialect, len(columns))
+    same = [column == value for column, value in zip(columns, table.c, strict=True)]
+    if dialect == 'postgresql':
+        # OFFSET keeps it from making one join of it all, which it likes to do by reading the whole table.
+        rows = select.where(*same).correlate(table).offset(sa.literal_column('0')).lateral('rows')
+        return sa.select(*rows.c).select_from(table.join(rows, sa.true()))
     for name in ('mysql', 'mariadb'):       # would take any other that begins with the first column
         select = select.with_hint(columns[0].table, f'FORCE INDEX ({index})', name)
-    return select.join(table, sa.and_(*(
-        column == value for column, value in zip(columns, table.c, strict=True))))
+    return select.join(table, sa.and_(*same))
 
 
 def parameters(tuples: Iterable[Sequence[str]]) -> dict[str, str]:

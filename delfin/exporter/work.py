@@ -41,7 +41,7 @@ class Pace:
     lease_seconds: float = 30.0         # a node that was silent for so long has lost its exporters
     renew_seconds: float = 5.0
     poll_seconds: float = 5.0           # for events of other processes, which do not wake us
-    collect_seconds: float = 0.1        # between two batches, unless there is enough for a full one
+    collect_seconds: float = 0.5        # between two batches, unless there is enough for a full one
     feed_seconds: float = 60.0
     feed_rest_seconds: float = 1.0
     first_pause_seconds: float = 1.0    # after a failure; doubled with each further one
