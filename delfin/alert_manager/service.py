@@ -177,7 +177,8 @@ class Reception:
 
 
 class _Keeper:
-    """Stores what was refused, deletes what is old, and looks after the statistics of tables. `look()` is called now and then."""
+    """Stores what was refused, deletes what is old, renews statistics of tables. `look()` is called as often.
+    """
 
     def __init__(self, database: Database, rejected: Rejected, keep_days: int, look: Callable[[], None]) -> None:
         self._database, self._rejected, self._keep_days, self._look = database, rejected, keep_days, look
