@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from delfin.common.ids import new_id
-from delfin.db import Database, bulk, tuples
+from delfin.db import Database, bulk, statistics, tuples
 from delfin.db.sqlalchemy.models import alerts
+from tests.engines.base import wait_until
 from tests.unit.support import add_storage
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -65,3 +66,31 @@ def test_rows_are_found_by_their_tuple_alone(database: Database) -> None:
         placed = connection.execute(by_place, tuples.parameters(
             [(storage_id, '0x1', text) for storage_id, text in wanted] + [(first, '0x2', 'plain')])).all()
     assert sorted(map(tuple, found)) == sorted(map(tuple, placed)) == sorted(wanted[:-1])
+
+
+def test_pairs_are_found_by_their_index_in_a_table_that_has_just_grown(database: Database) -> None:
+    """No statistics, wrong ones (all that was there had one key), and those that are renewed."""
+    if database.dialect != 'postgresql':
+        pytest.skip('the other engines are told which index, or plan without numbers')
+    storages = [add_storage(database, f'SN-{number}') for number in range(20)]
+    by_key = tuples.joined(sa.select(alerts.c.id), [alerts.c.storage_id, alerts.c.match_key], 'ix_alerts_match_key',
+                           'postgresql')
+    plan = sa.text(f'EXPLAIN {by_key.compile(database.engine)}'.replace('%(tuples)s', ':tuples'))
+
+    def explained() -> str:
+        with database.read() as connection:
+            return '\n'.join(connection.execute(plan, tuples.parameters([(storages[0], 'key-1')])).scalars())
+
+    def grow(key: str, count: int) -> None:
+        with database.write() as connection:
+            bulk.insert(connection, alerts, [row(storages[number % 20], number, match_key=key.format(number))
+                                             for number in range(count)])
+    grow('one key', 20)
+    with database.write() as connection:
+        connection.execute(sa.text('ANALYZE alerts'))
+    grow('key-{}', 4000)
+    assert 'Seq Scan on alerts' not in explained()
+    # The server counts what was changed a moment after the end of a transaction.
+    assert wait_until(lambda: 'alerts' in statistics.renew(database), 20)
+    assert 'ix_alerts_match_key' in explained()
+    assert statistics.renew(database) == []
