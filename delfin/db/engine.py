@@ -81,7 +81,7 @@ class Database:
         if engine.dialect.name == 'sqlite':
             _prepare_sqlite(engine)
         else:
-            _prepare_server(engine)
+            _limit_idle_transactions(engine)
         return engine
 
     def apart(self) -> Database:
@@ -208,20 +208,15 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         driven.execute('BEGIN' if read_only else 'BEGIN IMMEDIATE').close()
 
 
-def _prepare_server(engine: sa.Engine) -> None:
-    # A process that stands still in the middle of a transaction must not hold its locks for ever.
-    if engine.dialect.name == 'postgresql':
-        # By itself it keeps a plan that was made while a table was small, and reads all of it when it has grown.
-        settings = [f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'",
-                    'SET plan_cache_mode = force_custom_plan']
-    else:
-        settings = [f'SET SESSION idle_transaction_timeout = {_IDLE_SECONDS}']
+def _limit_idle_transactions(engine: sa.Engine) -> None:
+    """A process that stands still in the middle of a transaction must not hold its locks for ever."""
+    statement = (f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'"
+                 if engine.dialect.name == 'postgresql' else f'SET SESSION idle_transaction_timeout = {_IDLE_SECONDS}')
 
     @sa.event.listens_for(engine, 'connect')
     def connect(dbapi_connection: Any, _record: Any) -> None:
         with contextlib.closing(dbapi_connection.cursor()) as cursor:
-            for statement in settings:
-                cursor.execute(statement)
+            cursor.execute(statement)
         dbapi_connection.commit()
 
 

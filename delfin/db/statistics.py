@@ -2,7 +2,8 @@
 """What PostgreSQL knows of the tables when it plans a statement.
 
 It renews this by itself, but looks once a minute. A storm of traps, or the first sync of a large array, makes a table a
-hundred times larger in that time, and until then the server reads most of it for every alert.
+hundred times larger in that time, and until then the server reads most of it for every alert. Renewed statistics also
+end the plans of prepared statements that were made by the old ones.
 """
 
 from __future__ import annotations
