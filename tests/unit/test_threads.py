@@ -67,6 +67,16 @@ def test_oslo_service_runs_on_threads():
     assert run(script)[0] == 'threading'
 
 
+def test_no_service_imports_green_threads_through_somebody_else():
+    script = ('import sys, delfin.cmd.all, oslo_messaging._drivers.impl_rabbit\n'
+              'print([name for name in sys.modules if name.partition(".")[0] in ("eventlet", "gevent")])')
+    assert run(script)[0] == '[]'
+
+
+def test_a_driver_may_import_what_we_do_without():
+    assert run('import delfin.rpc, sys; print("eventlet" in sys.modules); import eventlet')[0] == 'False'
+
+
 def test_importing_rpc_is_silent():
     """Somebody's deprecated dependency is not the operator's business."""
     assert run('import delfin.rpc') == ('', '')
