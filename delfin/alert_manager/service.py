@@ -177,11 +177,11 @@ class Reception:
 
 
 class _Keeper:
-    """Stores what was refused, deletes what is old, renews statistics of tables. `look()` is called as often.
-    """
+    """Stores what was refused, deletes what is old, renews statistics of tables. `look()` is called as often."""
 
     def __init__(self, database: Database, rejected: Rejected, keep_days: int, look: Callable[[], None]) -> None:
         self._database, self._rejected, self._keep_days, self._look = database, rejected, keep_days, look
+        self._retention_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name='alert-keeper', daemon=True)
 
@@ -196,22 +196,25 @@ class _Keeper:
             self._thread.join()
 
     def _run(self) -> None:
-        retention_at = 0.0
         while True:
             ending = self._stopping.wait(_KEEPING_SECONDS)
             try:
                 self._look()
                 self._store_rejected()
-                statistics.renew(self._database)
-                if time.monotonic() >= retention_at and not ending:
-                    self._delete_old()
-                    retention_at = time.monotonic() + _RETENTION_SECONDS
+                if not ending:
+                    self._tidy()
             except SQLAlchemyError as error:
                 LOG.warning('counters of refused traps are stored later; is the database up? %s', first_line(error))
             except Exception:       # it must go on
                 LOG.exception('keeping order')
             if ending:
                 return
+
+    def _tidy(self) -> None:
+        if time.monotonic() >= self._retention_at:
+            self._delete_old()
+            self._retention_at = time.monotonic() + _RETENTION_SECONDS
+        statistics.renew(self._database)
 
     def _store_rejected(self) -> None:
         counts = self._rejected.drain()
