@@ -44,9 +44,10 @@ class TaskAPI:
         return names
 
     def ping(self, context: RequestContext, timeout_seconds: float) -> dict[str, Any]:
-        """Name and version of a task service; `ServiceUnavailable` when none has joined, or none answers in time."""
+        """Name and version of a task service; `ServiceUnavailable` when none answers in time, or none has joined."""
+        answer: dict[str, Any] = self._client.call(context, 'ping', timeout_seconds=timeout_seconds)
         self._living()
-        return self._client.call(context, 'ping', timeout_seconds=timeout_seconds)
+        return answer
 
     def register_storage(self, context: RequestContext, storage_id: str, access: dict[str, Any],
                          deadline: str) -> None:

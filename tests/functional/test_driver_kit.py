@@ -176,7 +176,8 @@ def test_metrics_are_collected_without_a_finding(sitting: Sitting, storage: dict
 
     def collected() -> Any:
         status = sitting.client.get(f'/v1/storages/{storage["id"]}/metrics-status')
-        return status if status['marks'] and all(mark['newest_at'] for mark in status['marks']) else None
+        measured = status['marks'] and all(mark['newest_at'] for mark in status['marks'])
+        return status if measured and status['state'] else None       # it is set when all of a window is stored
 
     status = wait_for('metrics', collected, 30)
     assert {mark['resource_type'] for mark in status['marks']} == {'volume', 'storagePool'}
