@@ -55,8 +55,7 @@ class Database:
                 # One writer at a time is SQLite's nature; readers go on beside it thanks to the write-ahead log.
                 self._options['connect_args'] = {'timeout': sqlite_busy_timeout_seconds, 'check_same_thread': False}
             self._sqlite_file = _sqlite_file(parsed)
-            self._has_pool = self._sqlite_file is not None or parsed.get_backend_name() != 'sqlite'
-            if self._has_pool:
+            if self._sqlite_file is not None or parsed.get_backend_name() != 'sqlite':
                 self._options |= {
                     'pool_size': pool_size, 'max_overflow': pool_size, 'pool_timeout': pool_timeout_seconds,
                     'pool_pre_ping': self._sqlite_file is None, 'pool_recycle': 1800, 'pool_use_lifo': True}
@@ -89,7 +88,7 @@ class Database:
 
         It has to be closed by itself, before this one.
         """
-        if not self._has_pool:
+        if 'pool_size' not in self._options:        # in memory, where another connection is another database
             return self
         twin = copy.copy(self)
         twin._options = {**self._options, 'pool_size': 1, 'max_overflow': 0}
