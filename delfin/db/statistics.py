@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from delfin.db.engine import Database
 from delfin.db.sqlalchemy.models import metadata
 
+# Of tables of our own only: for others the server writes a warning into its log, each time it is asked.
 _OUTGROWN = sa.text(
-    'SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema() '
+    'SELECT pg_class.relname FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid '
+    "WHERE schemaname = current_schema() AND pg_has_role(relowner, 'USAGE') "
     'AND n_live_tup >= 1000 AND n_mod_since_analyze > n_live_tup / 2')
 
 
