@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from delfin import cryptor, exception
@@ -22,7 +22,7 @@ from delfin.drivers.ibm.storwize_svc.variants import IBM, Variant
 from delfin.drivers.kit.delimited import Pairs
 
 _NODES = ('lsnode', 'lsnodecanister')
-_HOSTS_SECONDS = 30.0       # the details of hosts serve hosts and initiators of one sync
+_HOSTS_SECONDS = 30.0       # the details of hosts serve initiators and hosts of one sync
 _OPEN = ('-alert', 'yes', '-message', 'no', '-monitoring', 'yes', '-expired', 'no', '-fixed', 'no')
 _TRAP_LEVELS = ('-error', 'on', '-warning', 'on', '-info', 'on')
 _TRAP_VERSIONS = ('SNMPv1', 'SNMPv2c')
@@ -40,7 +40,7 @@ class StorwizeDriver(kit.CliDriver):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._hosts = _Twice()
+        self._hosts = _Left()
         self._statistics = Statistics()
 
     @staticmethod
@@ -111,11 +111,17 @@ class StorwizeDriver(kit.CliDriver):
 
     def list_storage_hosts(self, context: Any) -> Iterator[Row]:
         """Hosts."""
-        return inventory.hosts(self._hosts.get('hosts', self._host_details))
+        left = self._hosts.take()
+        return inventory.hosts(self._host_details() if left is None else left)
 
     def list_storage_host_initiators(self, context: Any) -> Iterator[Row]:
-        """The ports of hosts."""
-        return inventory.initiators(self._hosts.get('initiators', self._host_details))
+        """The ports of hosts. A sync asks for them before it asks for the hosts, which are in the same answers: those
+        are left, unless the array fails.
+        """
+        self._hosts.take()
+        details = self._host_details()
+        self._hosts.put(details)
+        return inventory.initiators(details)
 
     def list_storage_host_groups(self, context: Any) -> dict[str, Any]:
         """Host clusters."""
@@ -234,23 +240,21 @@ class StorwizeDriver(kit.CliDriver):
             raise NotImplementedError(f'{method}: {error.msg}') from error
 
 
-class _Twice:
-    """An answer that two methods can use, each once: what is asked for again is read again."""
+class _Left:
+    """What one method has read and another can use: once, and soon."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left_by: str | None = None
-        self._answer: list[list[Pairs]] = []
+        self._left: list[list[Pairs]] | None = None
         self._at = 0.0
 
-    def get(self, who: str, read: Callable[[], list[list[Pairs]]]) -> list[list[Pairs]]:
-        """What the other method has read just now, or what `read` does."""
+    def put(self, answer: list[list[Pairs]]) -> None:
+        """Leave an answer."""
         with self._lock:
-            fresh = time.monotonic() - self._at < _HOSTS_SECONDS
-            if fresh and self._left_by not in (None, who):
-                found, self._answer, self._left_by = self._answer, [], None
-                return found
-        found = read()
+            self._left, self._at = answer, time.monotonic()
+
+    def take(self) -> list[list[Pairs]] | None:
+        """What is left, which nobody gets a second time; None if there is nothing or it is old."""
         with self._lock:
-            self._answer, self._left_by, self._at = found, who, time.monotonic()
-        return found
+            left, self._left = self._left, None
+            return left if time.monotonic() - self._at < _HOSTS_SECONDS else None

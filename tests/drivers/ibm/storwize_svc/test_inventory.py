@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from delfin.drivers.ibm.storwize_svc import StorwizeDriver
+from delfin.exception import DelfinException
 from tests.drivers.inventory import assert_same, inventory, inventory_methods
 from tests.simulators.ibm.build import HOSTILE, Sizes
 from tests.simulators.ibm.levels import BY_NAME, V8_3, V8_7
@@ -70,3 +71,15 @@ def test_commands_do_not_grow_with_volumes(drive: Drive) -> None:
     assert commands(500) == few
     assert few['lsvdisk'] == 2      # one for the members of volume groups
     assert few['lshost'] == 18      # their ports, once for hosts and initiators; and the members of clusters
+
+
+def test_hosts_are_asked_for_again_when_their_ports_could_not_be_had(drive: Drive) -> None:
+    """Details that the ports of an earlier sync were read from are no answer of an array that fails."""
+    with Storwize(level=V8_7) as array:
+        driver = drive(array)
+        assert list(driver.list_storage_host_initiators(None)) and list(driver.list_storage_hosts(None))
+        list(driver.list_storage_host_initiators(None))
+        array.control.spoil('lshost', times=None)
+        for ask in (driver.list_storage_host_initiators, driver.list_storage_hosts):
+            with pytest.raises(DelfinException):
+                list(ask(None))
