@@ -77,6 +77,11 @@ def test_a_command_answers_its_output_or_else_its_errors(pool: SSHPool) -> None:
     assert pool.do_exec('true') == ''
 
 
+def test_the_input_of_a_command_stays_open_as_long_as_it_runs(pool: SSHPool) -> None:
+    """An end of input that meets the end of a quick command costs the connection with some servers."""
+    assert 'sending signal TERM' in pool.do_exec('timeout --verbose 0.2 cat')
+
+
 def test_much_of_both_streams_arrives(pool: SSHPool) -> None:
     written = pool.do_exec('python3 -c "__import__(\'sys\').stderr.write(\'e\' * 5000000), print(\'o\' * 5000000)"')
     assert written == 'o' * 5000000 + '\n'

@@ -192,7 +192,9 @@ class SSHPool:
 
     def _execute(self, ssh: paramiko.SSHClient, command: str) -> str:
         silence = float(self.ssh_conn_timeout)
-        _, stream, _ = ssh.exec_command(command, timeout=silence)
+        # When paramiko's file of the input goes, it sends an EOF. One that meets the end of a quick command comes too
+        # late, and for that servers end the connection: so the file is kept until the channel is closed.
+        kept, stream, _ = ssh.exec_command(command, timeout=silence)
         channel = stream.channel
         try:
             output, errors = ssh_connection.collect(channel, 'the command', silence * COMMAND_TIMEOUTS, silence)
@@ -202,6 +204,7 @@ class SSHPool:
             raise
         finally:
             channel.close()
+            del kept
         return _text(output or errors)
 
     def _type(self, ssh: paramiko.SSHClient, commands: Sequence[str], pause: float) -> str:

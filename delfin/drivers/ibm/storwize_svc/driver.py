@@ -53,8 +53,8 @@ class StorwizeDriver(kit.CliDriver):
     def get_storage(self, context: Any) -> Row:
         """The array; degraded if a node of it is not online."""
         system = self._system()
-        enclosures = [] if system.get('product_name') else self._if_known('lsenclosure')
-        return inventory.storage(system, self._nodes(), enclosures, self.VARIANT.vendor)
+        enclosures = None if system.get('product_name') else self.session.rows_if_known('lsenclosure')
+        return inventory.storage(system, self._nodes(), enclosures or (), self.VARIANT.vendor)
 
     def list_storage_pools(self, context: Any) -> Iterator[Row]:
         """Pools and child pools."""
@@ -65,12 +65,8 @@ class StorwizeDriver(kit.CliDriver):
         tell than the list does.
         """
         def rows(command: str) -> list[Reply] | None:
-            try:
-                return self.session.rows(command, '-bytes')
-            except kit.UnknownCommand:
-                if command == 'lsvdisk':
-                    raise
-                return None
+            ask = self.session.rows if command == 'lsvdisk' else self.session.rows_if_known
+            return ask(command, '-bytes')
 
         volumes, of_all, of_thin = kit.in_parallel(rows, ('lsvdisk', 'lsvdiskcopy', 'lssevdiskcopy'),
                                                    self.session.LIMITS.at_once)
@@ -94,9 +90,10 @@ class StorwizeDriver(kit.CliDriver):
     def list_ports(self, context: Any) -> Iterator[Row]:
         """Fibre Channel and Ethernet ports."""
         yield from tables.FC_PORTS.rows(self.session.rows('lsportfc'))
-        try:
-            yield from inventory.ethernet_ports(self.session.rows('lsportip'))
-        except kit.UnknownCommand:      # from 8.4.2 on
+        addresses = self.session.rows_if_known('lsportip')
+        if addresses is not None:
+            yield from inventory.ethernet_ports(addresses)
+        else:       # from 8.4.2 on
             yield from inventory.ethernet_ports(self.session.rows('lsportethernet'), self.session.rows('lsip'))
 
     def list_disks(self, context: Any) -> Iterator[Row]:
@@ -227,17 +224,11 @@ class StorwizeDriver(kit.CliDriver):
                 if each.get('IP_address', each.get('ip')) == str(trap_config['host'])
                 and each.get('port') == str(trap_config['port'])]
 
-    def _if_known(self, command: str) -> list[Reply]:
-        try:
-            return self.session.rows(command)
-        except kit.UnknownCommand:
-            return []
-
     def _supported(self, method: str, command: str) -> list[Reply]:
-        try:
-            return self.session.rows(command)
-        except kit.UnknownCommand as error:
-            raise NotImplementedError(f'{method}: {error.msg}') from error
+        found = self.session.rows_if_known(command)
+        if found is None:
+            raise NotImplementedError(f'{method}: this code level has no {command}')
+        return found
 
 
 class _Left:

@@ -63,6 +63,13 @@ class StorwizeSession(kit.CliSession):
                 return found
         raise exception.InvalidResults(f'"{command[0]}" on {self.host}: {undivided.msg}')
 
+    def rows_if_known(self, *command: str) -> list[Reply] | None:
+        """`rows`; None where this code level has no such command."""
+        try:
+            return self.rows(*command)
+        except kit.UnknownCommand:
+            return None
+
     def sections(self, *command: str) -> list[Pairs]:
         """What the array tells of one object; values are split off at the first delimiter."""
         return detailed(self.read(*command, '-delim', tables.DELIMITERS[0]), tables.DELIMITERS[0])
