@@ -11,11 +11,16 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 
-import paramiko
 import requests
 
 from delfin import exception
+from delfin.common.imports import without
 from delfin.common.text import printable
+
+# A dependency of paramiko's, for `Match exec` in a configuration file of ssh, which nobody reads here. It brings
+# unittest.mock along: together they are a tenth of a service's start. This is the first import of paramiko in one.
+with without('invoke'):
+    import paramiko
 
 # First match wins, so subclasses stand before their bases.
 _TABLE: tuple[tuple[type[BaseException], type[exception.DelfinException]], ...] = (

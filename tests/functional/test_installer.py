@@ -521,7 +521,7 @@ class TestPackages:
             process.stdout.readline()
             assert policy.read_text() == packages.NO_SERVICES
             process.kill()
-        _wait_for(lambda: not saved.exists() and (not policy.exists() or policy.read_text() != packages.NO_SERVICES))
+        _wait_for(lambda: not saved.exists() and _text(policy) != packages.NO_SERVICES)
 
     def test_after_a_power_cut(self, policy: Path) -> None:
         saved = policy.with_name('saved')
@@ -617,6 +617,13 @@ def console_signals() -> tuple[signal.Signals, ...]:
 def _unshield(handlers: dict[signal.Signals, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:       # it may go at any moment
+        return None
 
 
 def _wait_for(condition: Any, seconds: float = 20) -> None:

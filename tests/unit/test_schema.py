@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
 from delfin import exception, service
-from delfin.db import Database, freshness, runs, storages
-from delfin.db.schema import Schema
+from delfin.db import Database, freshness, migrations, runs, storages
+from delfin.db.schema import Schema, _versions
 from delfin.db.sqlalchemy import models
 from delfin.kinds import KINDS
 from tests.unit.support import add_rows, add_storage, give, take_run
@@ -56,6 +60,16 @@ def test_nullability_of_the_migrations_is_that_of_the_models(database):
                 for table in models.metadata.tables for column in inspector.get_columns(table)}
     assert migrated == {(table.name, column.name): column.nullable
                         for table in models.metadata.tables.values() for column in table.columns}
+
+
+def test_migrations_stand_in_files_of_their_versions_and_follow_one_another():
+    """What Delfin reads of their names is what Alembic reads of their contents."""
+    folder = Path(migrations.__file__).parent
+    config = Config()
+    config.set_main_option('script_location', str(folder))
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions('base', 'head'))
+    assert [script.revision for script in reversed(scripts)] == _versions()
+    assert {script.path for script in scripts} == {str(each) for each in (folder / 'versions').glob('v*.py')}
 
 
 def test_an_empty_database_says_what_to_do(empty):
