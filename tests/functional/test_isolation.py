@@ -14,7 +14,7 @@ import pytest
 
 from tests.services import Client, Process, Site, kinds, wait_for
 
-DEADLINE_SECONDS = 5        # a process has to be started in it
+DEADLINE_SECONDS = 15       # a process has to be started in it, on a busy machine
 BYTES_AT_MOST = 80 * 2**20        # the option says 40 to 60
 
 
@@ -89,7 +89,7 @@ def test_a_call_that_hangs_costs_its_own_storage_a_kind_and_a_process(delfin: Pr
     run = delfin.client.post(f'/v1/storages/{array.id}/sync')
     assert delfin.client.sync(neighbour.id)['state'] == 'done'
     volumes = kinds(delfin.client.synced(array.id, run['id']))['volumes']
-    assert volumes['state'] == 'failed' and 'did not answer within 5 seconds' in volumes['error']
+    assert volumes['state'] == 'failed' and f'did not answer within {DEADLINE_SECONDS} seconds' in volumes['error']
     array.behave()
     assert delfin.client.sync(array.id)['state'] == 'done'
     assert before != array.process() and neighbour.process() == beside
