@@ -186,7 +186,7 @@ def test_stopping_does_not_wait_for_a_datagram(listener, make_reader):
     reader = make_reader(listener)
     began = time.monotonic()
     reader.stop()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 def test_what_was_there_before_the_stop_can_still_be_taken(cleanup, listener, make_reader):
@@ -202,7 +202,7 @@ def test_after_the_stop_taking_does_not_wait(listener, make_reader):
     reader = make_reader(listener)
     reader.stop()
     began = time.monotonic()
-    assert (reader.take(60), time.monotonic() - began < 1) == ([], True)
+    assert (reader.take(60), time.monotonic() - began < PATIENCE_SECONDS) == ([], True)
 
 
 def test_who_waits_for_a_datagram_learns_of_the_stop(listener, make_reader):
@@ -237,7 +237,7 @@ def test_a_flood_does_not_keep_the_reader_from_stopping(flood, listener, make_re
     assert wait_until(lambda: reader.waiting() >= 5000, PATIENCE_SECONDS)
     began = time.monotonic()
     reader.stop()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 def test_a_flood_that_somebody_takes_does_not_keep_the_reader_from_stopping(cleanup, flood, listener, make_reader):
@@ -248,7 +248,7 @@ def test_a_flood_that_somebody_takes_does_not_keep_the_reader_from_stopping(clea
     cleanup.callback(consumer.join)
     began = time.monotonic()
     reader.stop()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 def test_a_reader_that_never_began_can_be_stopped(listener, make_reader):
