@@ -7,6 +7,7 @@ for the two versions. They stand in Alembic's table and in the names of the migr
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib import resources
 from typing import Final
@@ -76,10 +77,11 @@ class Schema:
                 connection.commit()
 
 
-def _versions() -> list[str]:
+@functools.cache        # a process stays with what it was started with, whatever is installed meanwhile
+def _versions() -> tuple[str, ...]:
     """Versions that this Delfin knows, the oldest first."""
     found = (_MIGRATION.fullmatch(each.name) for each in (_MIGRATIONS / 'versions').iterdir())
-    versions = sorted(each[1] for each in found if each is not None)
+    versions = tuple(sorted(each[1] for each in found if each is not None))
     if not versions:
         raise exception.InvalidConfiguration('the installation holds no migrations; install Delfin again')
     return versions

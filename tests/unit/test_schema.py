@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
 from delfin import exception, service
-from delfin.db import Database, freshness, migrations, runs, storages
+from delfin.db import Database, freshness, migrations, runs, schema, storages
 from delfin.db.schema import Schema, _versions
 from delfin.db.sqlalchemy import models
 from delfin.kinds import KINDS
@@ -68,8 +68,19 @@ def test_migrations_stand_in_files_of_their_versions_and_follow_one_another():
     config = Config()
     config.set_main_option('script_location', str(folder))
     scripts = list(ScriptDirectory.from_config(config).walk_revisions('base', 'head'))
-    assert [script.revision for script in reversed(scripts)] == _versions()
+    assert tuple(script.revision for script in reversed(scripts)) == _versions()
     assert {script.path for script in scripts} == {str(each) for each in (folder / 'versions').glob('v*.py')}
+
+
+def test_a_process_stays_with_its_version_when_a_newer_one_is_installed(database, tmp_path, monkeypatch):
+    """Its code is still the old one: it must not find a database good that has been upgraded beside it."""
+    wanted = Schema(database).wanted()
+    (tmp_path / 'versions').mkdir()
+    (tmp_path / 'versions' / 'v9999_newer.py').touch()
+    monkeypatch.setattr(schema, '_MIGRATIONS', tmp_path)
+    assert Schema(database).wanted() == wanted
+    set_version(database, '9999')
+    assert 'does not know' in Schema(database).problem()
 
 
 def test_an_empty_database_says_what_to_do(empty):

@@ -186,7 +186,7 @@ def test_stopping_does_not_wait_for_a_datagram(listener, make_reader):
     reader = make_reader(listener)
     began = time.monotonic()
     reader.stop()
-    assert time.monotonic() - began < PATIENCE_SECONDS
+    assert time.monotonic() - began < 1
 
 
 def test_what_was_there_before_the_stop_can_still_be_taken(cleanup, listener, make_reader):
@@ -202,7 +202,7 @@ def test_after_the_stop_taking_does_not_wait(listener, make_reader):
     reader = make_reader(listener)
     reader.stop()
     began = time.monotonic()
-    assert (reader.take(60), time.monotonic() - began < PATIENCE_SECONDS) == ([], True)
+    assert (reader.take(60), time.monotonic() - began < 1) == ([], True)
 
 
 def test_who_waits_for_a_datagram_learns_of_the_stop(listener, make_reader):

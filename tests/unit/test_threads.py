@@ -72,7 +72,7 @@ def test_no_service_imports_through_somebody_else_what_it_does_not_use():
     script = ('import sys, delfin.alert_manager.service, delfin.task_manager.service, delfin.api.server\n'
               'import delfin.cmd.manage, oslo_messaging._drivers.impl_rabbit\n'
               'from delfin.drivers.manager import DriverManager\n'
-              'print(len(DriverManager().names()) > 3, "paramiko" in sys.modules, {name.partition(".")[0]\n'
+              'print(len(DriverManager().listing()) > 3, "paramiko" in sys.modules, {name.partition(".")[0]\n'
               '      for name in sys.modules} & {"eventlet", "gevent", "alembic", "invoke"})')
     assert run(script)[0] == 'True True set()'
 

@@ -577,14 +577,14 @@ def test_a_silent_port_is_given_up(silent: SilentPort) -> None:
     started = time.monotonic()
     with pytest.raises(exception.StorageBackendException) as caught:
         client_of(silent, timeout=0.3).do_call('/', None, 'GET')
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 3
     assert 'did not answer within 0.3 seconds (read timed out)' in caught.value.msg
 
 
 def test_a_certificate_that_cannot_be_looked_at_only_shortens_the_message(silent: SilentPort) -> None:
     started = time.monotonic()
     assert ssl_utils.presented_certificate(silent.host, silent.port, 0.2) is None
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 2
     with mock.patch.object(ssl_utils, 'presented_certificate', return_value=None):
         error = ssl_utils.certificate_refused(ssl.SSLCertVerificationError(), ssl_utils.Trust(), HOST, 1)
     assert 'rest.fingerprint' in error.msg
@@ -607,7 +607,7 @@ def test_a_server_that_never_answers_a_request_is_given_up(serve: Serve, good: C
 def trickle(text: bytes) -> Iterator[bytes]:
     """Bytes that come slowly, but never so slowly that one read runs out of time."""
     yield text
-    for _ in range(1000):
+    for _ in range(200):
         time.sleep(0.05)
         yield b'x'
 
@@ -625,7 +625,7 @@ def test_an_answer_that_trickles_in_has_a_limit(serve: Serve, good: Certificate,
     started = time.monotonic()
     with pytest.raises(exception.StorageBackendException, match='did not finish its answer within 0.9 seconds'):
         client.do_call('/', None, 'GET')
-    assert 0.8 < time.monotonic() - started < 10
+    assert 0.8 < time.monotonic() - started < 3
 
 
 def test_a_slow_answer_within_the_limit_is_good(serve: Serve, good: Certificate) -> None:
