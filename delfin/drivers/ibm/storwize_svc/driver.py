@@ -6,8 +6,6 @@ at once.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -16,6 +14,7 @@ from delfin.common.constants import metric_struct
 from delfin.drivers import kit
 from delfin.drivers.driver import Row
 from delfin.drivers.ibm.storwize_svc import alerts, counting, inventory, tables
+from delfin.drivers.ibm.storwize_svc.left import Left
 from delfin.drivers.ibm.storwize_svc.session import Reply, StorwizeSession
 from delfin.drivers.ibm.storwize_svc.statistics import Statistics
 from delfin.drivers.ibm.storwize_svc.variants import IBM, Variant
@@ -40,7 +39,7 @@ class StorwizeDriver(kit.CliDriver):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._hosts = _Left()
+        self._hosts = Left[list[list[Pairs]]](_HOSTS_SECONDS)
         self._statistics = Statistics()
 
     @staticmethod
@@ -229,23 +228,3 @@ class StorwizeDriver(kit.CliDriver):
         if found is None:
             raise NotImplementedError(f'{method}: this code level has no {command}')
         return found
-
-
-class _Left:
-    """What one method has read and another can use: once, and soon."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left: list[list[Pairs]] | None = None
-        self._at = 0.0
-
-    def put(self, answer: list[list[Pairs]]) -> None:
-        """Leave an answer."""
-        with self._lock:
-            self._left, self._at = answer, time.monotonic()
-
-    def take(self) -> list[list[Pairs]] | None:
-        """What is left, which nobody gets a second time; None if there is nothing or it is old."""
-        with self._lock:
-            left, self._left = self._left, None
-            return left if time.monotonic() - self._at < _HOSTS_SECONDS else None

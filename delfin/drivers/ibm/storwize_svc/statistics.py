@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from xml.parsers import expat
 
 from delfin import exception
 from delfin.drivers.ibm.storwize_svc import alerts
+from delfin.drivers.ibm.storwize_svc.left import Left
 from delfin.drivers.ibm.storwize_svc.session import Reply, StorwizeSession
 from delfin.drivers.utils.counters import Growth, Reading, growth
 
@@ -100,21 +100,18 @@ class Statistics:
     """The files of one array. For several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._listing: Listing | None = None        # of the last `newest`, for the call that follows it
+        self._listing = Left[Listing]()         # of the last `newest`, for the call that follows it
 
     def newest(self, session: StorwizeSession, system: Reply, nodes: Sequence[Reply]) -> int | None:
         """Epoch ms of the newest end of an interval."""
         listing = _listed(session, system, nodes)
-        with self._lock:
-            self._listing = listing
+        self._listing.put(listing)
         return listing.newest
 
     def intervals(self, session: StorwizeSession, system: Reply, nodes: Sequence[Reply], kinds: Collection[str],
                   start: int, end: int) -> Iterator[Interval]:
         """The intervals that end in [start, end), in their order."""
-        with self._lock:
-            listing, self._listing = self._listing, None
+        listing = self._listing.take()
         if listing is None or listing.newest is None or listing.newest < end:
             listing = _listed(session, system, nodes)
         wanted = [file for file in _needed(listing, start, end) if file.kind in kinds]
