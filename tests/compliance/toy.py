@@ -32,7 +32,8 @@ PASSWORD = 'toy-pass-word'
 SIZES = {'pools': '2', 'volumes': '4', 'disks': '3', 'initiators': '4', 'ports': '6', 'filesystems': '3', 'qtrees': '4',
          'quotas': '6', 'hosts': '3', 'sample_interval_seconds': '300'}
 # Short: the hosts are on loopback and the rules that wait are many.
-PATIENCE = Patience(call=30, hostile=1.5, socket=0.1, leaving=0.3)
+# A hostile host sends a byte each 0.05 s: on a busy machine it may be some late, and `socket` must not end with that.
+PATIENCE = Patience(call=30, hostile=1.5, socket=0.4, leaving=0.3)
 
 
 class _Server(socketserver.TCPServer):
